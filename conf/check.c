@@ -1,0 +1,271 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "check.h"
+#include "nearest.h"
+
+#define GUESSES 64	/* names that a mistaken reference is compared with */
+
+struct check {
+	const struct settings *s;
+	struct problems *problems;
+	const struct rule *server;
+	bool offered;			/* somebody may use TLS somewhere */
+	uint32_t base[KEY_RULES];	/* the strictest that any base has */
+	enum section whose[KEY_RULES];	/* where it stands */
+};
+
+#define TITLE_SIZE (NAME_SIZE + 16)
+
+static const char *
+title(const struct check *c, const struct rule *r, char buf[TITLE_SIZE])
+{
+	const char *name = settings_name(c->s, r);
+
+	(void)snprintf(buf, TITLE_SIZE, "[%s%s%s]", section_words[r->section],
+	    *name != '\0' ? " " : "", name);
+	return buf;
+}
+
+/* What holds where only the rule and the server have a say. */
+static uint32_t
+over_server(const struct check *c, const struct rule *r, enum key k)
+{
+	return settings_value(rule_sets(r, k) ? r : c->server, k);
+}
+
+/* ---- errors ---- */
+
+static void
+check_reference(struct check *c, const struct rule *r, enum key k)
+{
+	const char *name = settings_text(c->s, r, k), *words[GUESSES], *near = NULL;
+	enum section to = key_table[k].ref;
+	char buf[TITLE_SIZE];
+	size_t i, n = settings_count(c->s, to);
+
+	/* An empty text: it was bad, and that has been told. */
+	if (name == NULL || *name == '\0' || settings_find(c->s, to, name) != NULL)
+		return;
+	if (n <= GUESSES) {
+		for (i = 0; i < n; i++)
+			words[i] = settings_name(c->s, settings_at(c->s, to, i));
+		near = nearest(name, strlen(name), words, n);
+	}
+	problem(c->problems, SEV_ERROR, settings_line(c->s, r, k),
+	    "%s names %s `%s`, and there is no [%s %s]%s%s%s", title(c, r, buf),
+	    key_table[k].name, name, section_words[to], name,
+	    near != NULL ? ": did you mean `" : "", near != NULL ? near : "",
+	    near != NULL ? "`?" : "");
+}
+
+static void
+check_needed(struct check *c, const struct rule *r, enum key k)
+{
+	char buf[TITLE_SIZE];
+
+	if (!rule_sets(r, k))
+		problem(c->problems, SEV_ERROR, r->line, "%s has no %s: it needs %s",
+		    title(c, r, buf), key_table[k].name, key_table[k].hint);
+}
+
+/* A certificate is wanted where the same rule, or the server, leaves no TLS to show it in. */
+static void
+check_base(struct check *c, const struct rule *r)
+{
+	uint32_t cc = over_server(c, r, KEY_CLIENT_CERT);
+	char buf[TITLE_SIZE];
+	const char *wants;
+	enum key k;
+
+	if (cc == CC_NONE || over_server(c, r, KEY_MODE) != MODE_NONE)
+		return;
+	if (rule_sets(r, KEY_CLIENT_CERT))
+		k = KEY_CLIENT_CERT;
+	else if (rule_sets(r, KEY_MODE))
+		k = KEY_MODE;
+	else
+		return;			/* told of the server already */
+	wants = key_text(KEY_CLIENT_CERT, cc, (char[16]){ 0 });
+	problem(c->problems, SEV_ERROR, settings_line(c->s, r, k),
+	    "%s has mode = none%s, so no certificate can come, and client_cert = %s%s: "
+	    "let mode be offer or require, or client_cert be none", title(c, r, buf),
+	    rule_sets(r, KEY_MODE) ? "" : " from [server]", wants,
+	    rule_sets(r, KEY_CLIENT_CERT) ? "" : " from [server]");
+}
+
+/* A domain or peer that asks for what nobody can give. */
+static void
+check_asks(struct check *c, const struct rule *r)
+{
+	bool wants_cert = rule_sets(r, KEY_CLIENT_CERT) &&
+	    settings_value(r, KEY_CLIENT_CERT) != CC_NONE;
+	bool wants_tls = rule_sets(r, KEY_MODE) && settings_value(r, KEY_MODE) == MODE_REQUIRE;
+	char buf[TITLE_SIZE], number[16];
+	enum key k = wants_tls ? KEY_MODE : KEY_CLIENT_CERT;
+
+	if (wants_cert && rule_sets(r, KEY_MODE) && settings_value(r, KEY_MODE) == MODE_NONE) {
+		problem(c->problems, SEV_ERROR, settings_line(c->s, r, KEY_CLIENT_CERT),
+		    "%s has mode = none, which asks for no TLS, and client_cert = %s, which "
+		    "does: keep one", title(c, r, buf), key_text(KEY_CLIENT_CERT,
+		    settings_value(r, KEY_CLIENT_CERT), number));
+		return;
+	}
+	if (c->offered || (!wants_tls && !wants_cert))
+		return;
+	problem(c->problems, SEV_ERROR, settings_line(c->s, r, k),
+	    "%s asks for TLS (%s = %s), and no listener offers it: set mode = offer in [server] "
+	    "or in a [listener]", title(c, r, buf), key_table[k].name,
+	    key_text(k, settings_value(r, k), number));
+}
+
+/* ---- warnings ---- */
+
+static void
+warn_old_tls(struct check *c, const struct rule *r)
+{
+	char buf[TITLE_SIZE];
+
+	if (rule_sets(r, KEY_MIN_TLS) && settings_value(r, KEY_MIN_TLS) < TLS_1_2)
+		problem(c->problems, SEV_WARNING, settings_line(c->s, r, KEY_MIN_TLS),
+		    "%s lets TLS 1.0 or 1.1 pass as TLS; both are deprecated (RFC 8996): 1.2 or 1.3",
+		    title(c, r, buf));
+}
+
+static void
+warn_server(struct check *c)
+{
+	if (rule_sets(c->server, KEY_MODE) && settings_value(c->server, KEY_MODE) == MODE_REQUIRE)
+		problem(c->problems, SEV_WARNING, settings_line(c->s, c->server, KEY_MODE),
+		    "mode = require for everybody: a public MX must not (RFC 3207 section 4), "
+		    "mail from servers without TLS is lost; require it of a [listener], [peer] "
+		    "or [domain]");
+}
+
+/* The sender is whoever a client says it is: a peer's rule that asks for less is open to all. */
+static void
+warn_weaker(struct check *c, const struct rule *r)
+{
+	static const enum key keys[] = {
+		KEY_MODE, KEY_CLIENT_CERT, KEY_MIN_TLS, KEY_MIN_BITS, KEY_ENFORCE
+	};
+	bool tls = c->base[KEY_MODE] == MODE_REQUIRE;
+	bool cert = c->base[KEY_CLIENT_CERT] == CC_REQUIRE;
+	char buf[TITLE_SIZE], mine[16], theirs[16];
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		enum key k = keys[i];
+
+		/* Less than a base that asks for nothing is no less. */
+		if (!(k == KEY_CLIENT_CERT ? cert : k == KEY_ENFORCE ? tls || cert : tls))
+			continue;
+		if (!rule_sets(r, k) || settings_value(r, k) >= c->base[k])
+			continue;
+		problem(c->problems, SEV_WARNING, settings_line(c->s, r, k),
+		    "%s is weaker than %s[%s] (%s = %s, not %s): anybody can claim to send from "
+		    "there", title(c, r, buf), section_named(c->whose[k]) ? "a " : "",
+		    section_words[c->whose[k]], key_table[k].name,
+		    key_text(k, settings_value(r, k), mine), key_text(k, c->base[k], theirs));
+	}
+}
+
+static void
+warn_verifies(struct check *c, const struct rule *r)
+{
+	char buf[TITLE_SIZE], word[16];
+	uint32_t any, none, cc;
+
+	if (r->section == SEC_LISTENER) {
+		if (settings_value(r, KEY_VERIFIES) == 0)
+			return;
+		cc = over_server(c, r, KEY_CLIENT_CERT);
+		if (over_server(c, r, KEY_MODE) == MODE_NONE)
+			problem(c->problems, SEV_WARNING, settings_line(c->s, r, KEY_VERIFIES),
+			    "%s has verifies = yes, so smtpd offers TLS there, and mode = none, "
+			    "so it is refused", title(c, r, buf));
+		else if (cc != CC_REQUIRE)
+			problem(c->problems, SEV_WARNING, settings_line(c->s, r, KEY_VERIFIES),
+			    "%s has verifies = yes, so smtpd lets nobody in without a "
+			    "certificate, whatever client_cert = %s says", title(c, r, buf),
+			    key_text(KEY_CLIENT_CERT, cc, word));
+		return;
+	}
+	if (!rule_sets(r, KEY_CLIENT_CERT) || settings_value(r, KEY_CLIENT_CERT) == CC_REQUIRE ||
+	    !settings_range(c->s, SEC_LISTENER, KEY_VERIFIES, &none, &any) || any == 0)
+		return;
+	problem(c->problems, SEV_WARNING, settings_line(c->s, r, KEY_CLIENT_CERT),
+	    "%s has client_cert = %s, but at a listener with verifies = yes smtpd demands a "
+	    "certificate all the same", title(c, r, buf),
+	    key_text(KEY_CLIENT_CERT, settings_value(r, KEY_CLIENT_CERT), word));
+}
+
+/* ---- all ---- */
+
+static void
+find_base(struct check *c)
+{
+	static const enum section others[] = { SEC_LISTENER, SEC_CLIENT };
+	uint32_t weakest, strictest;
+
+	for (int k = 0; k < KEY_RULES; k++) {
+		c->base[k] = settings_value(c->server, (enum key)k);
+		c->whose[k] = SEC_SERVER;
+		for (size_t i = 0; i < 2; i++) {
+			if (!settings_range(c->s, others[i], (enum key)k, &weakest, &strictest) ||
+			    strictest <= c->base[k])
+				continue;
+			c->base[k] = strictest;
+			c->whose[k] = others[i];
+		}
+	}
+	c->offered = c->base[KEY_MODE] != MODE_NONE;
+}
+
+static void
+check_rule(struct check *c, const struct rule *r, bool warn)
+{
+	if (rule_sets(r, KEY_CERTIFICATE))
+		check_reference(c, r, KEY_CERTIFICATE);
+	if (rule_sets(r, KEY_CA))
+		check_reference(c, r, KEY_CA);
+	switch (r->section) {
+	case SEC_SERVER:
+	case SEC_LISTENER:
+	case SEC_CLIENT:
+		check_base(c, r);
+		break;
+	case SEC_DOMAIN:
+	case SEC_PEER:
+		check_asks(c, r);
+		break;
+	case SEC_CERTIFICATE:
+		check_needed(c, r, KEY_FILE);
+		check_needed(c, r, KEY_KEY);
+		break;
+	case SEC_CA:
+		check_needed(c, r, KEY_FILE);
+		break;
+	}
+	if (!warn)
+		return;
+	warn_old_tls(c, r);
+	if (r->section == SEC_PEER)
+		warn_weaker(c, r);
+	else if (r->section == SEC_LISTENER || r->section == SEC_CLIENT)
+		warn_verifies(c, r);
+}
+
+void
+settings_check(const struct settings *s, bool warn, struct problems *ps)
+{
+	struct check c = { .s = s, .problems = ps };
+	const struct rule *r;
+
+	c.server = settings_find(s, SEC_SERVER, "");
+	find_base(&c);
+	if (warn)
+		warn_server(&c);
+	for (int sec = 0; sec < SEC_MAX; sec++)
+		for (size_t i = 0; (r = settings_at(s, (enum section)sec, i)) != NULL; i++)
+			check_rule(&c, r, warn);
+}

@@ -1,0 +1,423 @@
+#include <sys/eventfd.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hold.h"
+
+#define LOGGED_MAX 20		/* errors of one file that go to the log */
+#define RETRY_MS 1000
+#define SETTLE_MS COMPILED_SETTLE_MS
+#define STACK_SIZE (512u << 10)	/* of the thread that reads: there are no deep calls */
+
+struct held {
+	unsigned refs;
+	struct settings *settings;
+};
+
+#define REPORT_SIZE sizeof(((struct hold *)NULL)->error)
+
+/* One attempt to read the file, and what the reader said. */
+struct attempt {
+	struct file_id id;	/* of the file before it was read */
+	struct settings *fresh;	/* NULL: there were errors */
+	bool saved;		/* there is a compiled form */
+	unsigned errors;
+	unsigned line;		/* of the first error */
+	char *report[LOGGED_MAX];
+};
+
+struct hold_job {
+	struct held *held;	/* whose compiled form is to be made; NULL: to be read */
+	struct attempt attempt;
+	struct compiled form;
+	char *path;
+	pthread_t thread;
+	int fd;			/* eventfd(2): readable at the end */
+	atomic_bool done;
+};
+
+static int64_t
+clock_ms(clockid_t clock)
+{
+	struct timespec ts;
+
+	if (clock_gettime(clock, &ts) == -1)
+		return 1;
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void __attribute__((format(printf, 3, 4)))
+say(hold_log *log, int level, const char *fmt, ...)
+{
+	char line[1024];
+	va_list ap;
+
+	if (log == NULL)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	log(level, line);
+}
+
+static void
+collect(void *arg, enum severity severity, const char *path, unsigned line,
+    const char *text)
+{
+	struct attempt *a = arg;
+	char report[REPORT_SIZE];
+
+	if (severity != SEV_ERROR)
+		return;
+	if (line != 0)
+		(void)snprintf(report, sizeof(report), "%s:%u: %s", path, line, text);
+	else
+		(void)snprintf(report, sizeof(report), "%s: %s", path, text);
+	if (a->errors == 0)
+		a->line = line;
+	if (a->errors < LOGGED_MAX)
+		a->report[a->errors] = strdup(report);
+	a->errors++;
+}
+
+static const char *
+report_of(const struct attempt *a, unsigned i)
+{
+	return a->report[i] != NULL ? a->report[i] : "out of memory";
+}
+
+static void
+attempt_free(struct attempt *a)
+{
+	settings_free(a->fresh);
+	for (unsigned i = 0; i < LOGGED_MAX; i++)
+		free(a->report[i]);
+}
+
+/* Is there something that the last attempt did not see? */
+static bool
+due(struct hold *h, const struct file_id *id)
+{
+	if (!h->tried || !file_id_equal(id, &h->seen))
+		return true;
+	return h->again != 0 && clock_ms(CLOCK_MONOTONIC) >= h->again;
+}
+
+/* Trouble with the file, not with what it says: it may end without a change of the file. */
+static bool
+whole_file(const struct attempt *a)
+{
+	return a->errors == 1 && a->line == 0;
+}
+
+static void
+keep_last(struct hold *h, const struct attempt *a, hold_log *log)
+{
+	const char *first = report_of(a, 0);
+	bool repeated = h->bad && strcmp(h->error, first) == 0;
+
+	/* what was reported a second ago is not worth a line again */
+	if (!h->tried || !h->bad || h->error_line != 0 || !file_id_equal(&a->id, &h->seen))
+		for (unsigned i = 0; i < a->errors && i < LOGGED_MAX; i++)
+			say(log, LOG_ERR, "%s", report_of(a, i));
+	h->again = whole_file(a) ? clock_ms(CLOCK_MONOTONIC) + RETRY_MS : 0;
+	h->bad = true;
+	h->error_line = a->line;
+	(void)snprintf(h->error, sizeof(h->error), "%s", first);
+	h->seen = a->id;
+	if (repeated && whole_file(a))
+		return;
+	h->failures++;
+	say(log, LOG_ERR, "%s: %u error%s; %s", h->path, a->errors,
+	    a->errors == 1 ? "" : "s", h->now == NULL ?
+	    "there are no settings to go by until that is mended" :
+	    "the settings read before stay in force");
+}
+
+/* Could the file be changed once more and look as it does now? */
+static bool
+unsettled(const struct file_id *id, const struct file_id *before)
+{
+	int64_t changed = id->ctime_s * 1000 + id->ctime_ns / 1000000;
+
+	return id->ino == before->ino && id->dev == before->dev &&
+	    clock_ms(CLOCK_REALTIME) - changed < SETTLE_MS;
+}
+
+static bool
+put_in_force(struct hold *h, struct settings *fresh, hold_log *log)
+{
+	const struct file_id *id = settings_id(fresh);
+	const struct settings *old = held_settings(h->now);
+	bool same_file = old != NULL && file_id_equal(id, settings_id(old)) &&
+	    settings_generation(fresh) == settings_generation(old);
+	struct held *held;
+
+	if (!same_file) {
+		if ((held = calloc(1, sizeof(*held))) == NULL) {
+			say(log, LOG_ERR, "%s: out of memory", h->path);
+			settings_free(fresh);
+			h->again = clock_ms(CLOCK_MONOTONIC) + RETRY_MS;
+			return false;
+		}
+		held->refs = 1;
+		held->settings = fresh;
+	}
+	h->again = h->tried && unsettled(id, &h->seen) ?
+	    clock_ms(CLOCK_MONOTONIC) + SETTLE_MS : 0;
+	h->seen = *id;
+	h->error[0] = '\0';
+	h->error_line = 0;
+	h->bad = false;
+	if (same_file) {
+		settings_free(fresh);
+		return false;
+	}
+	held_unref(h->now);
+	h->now = held;
+	h->loads++;
+	say(log, LOG_INFO, "%s: settings are in force (%zu domains, %zu peers, "
+	    "%zu listeners, %zu client networks)", h->path,
+	    settings_count(fresh, SEC_DOMAIN), settings_count(fresh, SEC_PEER),
+	    settings_count(fresh, SEC_LISTENER), settings_count(fresh, SEC_CLIENT));
+	return true;
+}
+
+/* ---- one attempt ---- */
+
+static void
+attempt_read(struct attempt *a, const char *path, const struct compiled *form)
+{
+	a->fresh = compiled_read(path, form, &a->saved, collect, a);
+}
+
+/* What came of it takes effect.  Ends the attempt. */
+static bool
+attempt_end(struct hold *h, struct attempt *a, hold_log *log)
+{
+	struct settings *fresh = a->fresh;
+	bool changed = false;
+
+	a->fresh = NULL;
+	h->leave_at = 0;
+	if (fresh != NULL) {
+		if (h->leave && !a->saved && settings_id(fresh)->size >= COMPILED_LEAST)
+			h->leave_at = clock_ms(CLOCK_MONOTONIC) + SETTLE_MS;
+		changed = put_in_force(h, fresh, log);
+	} else
+		keep_last(h, a, log);
+	attempt_free(a);
+	h->tried = true;
+	return changed;
+}
+
+/* Begins an attempt; false: nothing calls for one. */
+static bool
+attempt_begin(struct hold *h, struct attempt *a)
+{
+	memset(a, 0, sizeof(*a));
+	if (!file_identify(h->path, &a->id))
+		memset(&a->id, 0, sizeof(a->id));
+	if (!due(h, &a->id))
+		return false;
+	if (h->offered != NULL && file_id_equal(&a->id, settings_id(h->offered)))
+		a->fresh = h->offered;
+	else
+		settings_free(h->offered);
+	h->offered = NULL;
+	return true;
+}
+
+/* ---- threads ---- */
+
+static void *
+job_run(void *arg)
+{
+	struct hold_job *job = arg;
+
+	if (job->held == NULL)
+		attempt_read(&job->attempt, job->path, &job->form);
+	else
+		(void)compiled_save(job->held->settings, &job->form);
+	atomic_store(&job->done, true);
+	(void)eventfd_write(job->fd, 1);
+	return NULL;
+}
+
+/* Waits for its end. */
+static void
+job_free(struct hold_job *job)
+{
+	if (job == NULL)
+		return;
+	(void)pthread_join(job->thread, NULL);
+	attempt_free(&job->attempt);
+	held_unref(job->held);
+	(void)close(job->fd);
+	free(job->path);
+	free(job);
+}
+
+/*
+ * Goes on with an attempt, or (NULL) makes the compiled form of what is in
+ * force.  Signals are for the thread that waits for them.  NULL: cannot be had.
+ */
+static struct hold_job *
+job_start(struct hold *h, const struct attempt *a)
+{
+	struct hold_job *job = calloc(1, sizeof(*job));
+	pthread_attr_t attr;
+	sigset_t all, before;
+	bool started = false;
+
+	if (job == NULL)
+		return NULL;
+	if (a != NULL)
+		job->attempt = *a;
+	else
+		job->held = hold_ref(h);
+	job->form = h->form;
+	job->path = strdup(h->path);
+	job->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (job->path != NULL && job->fd != -1 && pthread_attr_init(&attr) == 0) {
+		(void)pthread_attr_setstacksize(&attr, STACK_SIZE);
+		(void)sigfillset(&all);
+		(void)sigdelset(&all, SIGBUS);
+		(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+		started = pthread_create(&job->thread, &attr, job_run, job) == 0;
+		(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+		(void)pthread_attr_destroy(&attr);
+	}
+	if (started)
+		return job;
+	held_unref(job->held);
+	if (job->fd != -1)
+		(void)close(job->fd);
+	free(job->path);
+	free(job);
+	return NULL;
+}
+
+static bool
+job_end(struct hold *h, hold_log *log)
+{
+	struct hold_job *job = h->reader;
+	bool changed;
+
+	h->reader = NULL;
+	changed = attempt_end(h, &job->attempt, log);
+	memset(&job->attempt, 0, sizeof(job->attempt));
+	job_free(job);
+	return changed;
+}
+
+/* Sees to the compiled form, once the file has settled. */
+static void
+leave(struct hold *h)
+{
+	if (h->writer != NULL && atomic_load(&h->writer->done)) {
+		job_free(h->writer);
+		h->writer = NULL;
+	}
+	if (h->leave_at == 0 || h->writer != NULL || h->now == NULL ||
+	    clock_ms(CLOCK_MONOTONIC) < h->leave_at)
+		return;
+	h->leave_at = 0;
+	h->writer = job_start(h, NULL);
+}
+
+/* ---- all of it ---- */
+
+bool
+hold_refresh(struct hold *h, hold_log *log)
+{
+	struct attempt a;
+
+	leave(h);
+	if (!attempt_begin(h, &a))
+		return false;
+	if (a.fresh == NULL)
+		attempt_read(&a, h->path, &h->form);
+	return attempt_end(h, &a, log);
+}
+
+void
+hold_offer(struct hold *h, struct settings *s)
+{
+	settings_free(h->offered);
+	h->offered = s;
+}
+
+bool
+hold_refresh_soon(struct hold *h, hold_log *log)
+{
+	bool changed = false;
+	struct attempt a;
+
+	leave(h);
+	if (h->reader != NULL && !atomic_load(&h->reader->done))
+		return false;
+	if (h->reader != NULL)
+		changed = job_end(h, log);
+	if (!attempt_begin(h, &a))
+		return changed;
+	if (a.fresh == NULL && a.id.size >= COMPILED_LEAST && (h->reader = job_start(h, &a)) != NULL)
+		return changed;
+	if (a.fresh == NULL)
+		attempt_read(&a, h->path, &h->form);
+	return attempt_end(h, &a, log) || changed;
+}
+
+int
+hold_fd(const struct hold *h)
+{
+	return h->reader != NULL ? h->reader->fd : -1;
+}
+
+void
+hold_init(struct hold *h, const char *path)
+{
+	memset(h, 0, sizeof(*h));
+	h->path = path;
+}
+
+void
+hold_free(struct hold *h)
+{
+	job_free(h->reader);
+	job_free(h->writer);
+	settings_free(h->offered);
+	held_unref(h->now);
+	memset(h, 0, sizeof(*h));
+}
+
+const struct settings *
+held_settings(const struct held *held)
+{
+	return held != NULL ? held->settings : NULL;
+}
+
+struct held *
+hold_ref(struct hold *h)
+{
+	if (h->now != NULL)
+		h->now->refs++;
+	return h->now;
+}
+
+void
+held_unref(struct held *held)
+{
+	if (held == NULL || --held->refs > 0)
+		return;
+	settings_free(held->settings);
+	free(held);
+}

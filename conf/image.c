@@ -1,0 +1,179 @@
+#include <sys/mman.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "image.h"
+
+/* What a rule adds to the answers for its whole section. */
+static void
+summarise(struct image *h, const struct rule *r, const char *pool)
+{
+	const uint32_t trust = 1u << KEY_CA | 1u << KEY_CERT_NAMES | 1u << KEY_FINGERPRINTS |
+	    1u << KEY_CERTS;
+	struct range *g;
+	struct addr a;
+	uint32_t left;
+	unsigned slot;
+	uint16_t v;
+
+	if (r->section >= SEC_RULES)
+		return;
+	if ((r->set & trust) != 0)
+		h->own_trust |= 1u << r->section;
+	if (r->section == SEC_CLIENT) {
+		memcpy(&a, pool + r->more, sizeof(a));
+		h->prefixes[a.family == ADDR_IPV6][a.prefix / 64] |= (uint64_t)1 << a.prefix % 64;
+	}
+	for (left = keys_before(r->set, KEY_RULES); left != 0; left &= left - 1) {
+		slot = scalar_slot((enum key)__builtin_ctz(left));
+		if (slot == RULE_SCALARS)
+			continue;
+		v = scalar_get(r, slot);
+		g = &h->range[r->section][slot];
+		if (v < g->weakest)
+			g->weakest = v;
+		if (v > g->strictest)
+			g->strictest = v;
+	}
+}
+
+void
+image_summarise(struct image *h, const struct rule *rule, const char *pool)
+{
+	h->own_trust = 0;
+	memset(h->range, 0, sizeof(h->range));
+	memset(h->prefixes, 0, sizeof(h->prefixes));
+	for (int s = 0; s < SEC_RULES; s++)
+		for (int i = 0; i < RULE_SCALARS; i++)
+			h->range[s][i].weakest = UINT16_MAX;
+	for (uint32_t i = 0; i < h->nrules; i++)
+		summarise(h, &rule[i], pool);
+}
+
+static bool
+part_inside(const struct image *h, uint64_t start, uint64_t n, uint64_t size)
+{
+	return start >= sizeof(*h) && start % sizeof(uint32_t) == 0 &&
+	    start <= h->length && n <= (h->length - start) / size;
+}
+
+static bool
+head_sane(const struct image *h, size_t len)
+{
+	if (memcmp(h->magic, IMAGE_MAGIC, sizeof(h->magic)) != 0 ||
+	    strncmp(h->version, TLSWARD_VERSION, sizeof(h->version)) != 0 ||
+	    h->layout != IMAGE_LAYOUT || h->rule_size != sizeof(struct rule) ||
+	    h->length != len || len > UINT32_MAX)
+		return false;
+	if (!part_inside(h, h->rules, h->nrules, sizeof(struct rule)) ||
+	    !part_inside(h, h->slots, h->nslots, sizeof(uint32_t)) ||
+	    !part_inside(h, h->pool, h->pool_len, 1) ||
+	    (uint64_t)h->pool + h->pool_len != h->length)
+		return false;
+	if (h->nslots == 0 || (h->nslots & (h->nslots - 1)) != 0)
+		return false;
+	for (int s = 0; s < SEC_MAX; s++)
+		if (h->section[s].first > h->nrules ||
+		    h->section[s].count > h->nrules - h->section[s].first)
+			return false;
+	return h->pool_len > 0;
+}
+
+/* The head is copied before it is looked at: what is mapped may change. */
+static struct settings *
+over(const struct image *h, size_t len, const char *pool)
+{
+	struct settings *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->head = *h;
+	if (!head_sane(&s->head, len)) {
+		free(s);
+		return NULL;
+	}
+	s->base = (const char *)h;
+	s->rules = (const void *)(s->base + s->head.rules);
+	s->slots = (const void *)(s->base + s->head.slots);
+	s->pool = pool != NULL ? pool : s->base + s->head.pool;
+	return s;
+}
+
+static bool
+ends_with_nul(const struct settings *s)
+{
+	return s->pool[0] == '\0' && s->pool[s->head.pool_len - 1] == '\0';
+}
+
+struct settings *
+settings_adopt(void *image, size_t len)
+{
+	struct settings *s;
+
+	if (image == NULL || len < sizeof(struct image) || (s = over(image, len, NULL)) == NULL)
+		return NULL;
+	if (!ends_with_nul(s)) {
+		free(s);
+		return NULL;
+	}
+	s->owned[0] = image;
+	return s;
+}
+
+struct settings *
+settings_adopt_map(void *image, size_t len)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct settings *s;
+
+	if (len < sizeof(struct image) || (s = over(image, len, NULL)) == NULL)
+		return NULL;
+	/* What is mapped behind a file's end reads as NULs, and a look costs a page. */
+	if (len % page == 0 && !ends_with_nul(s)) {
+		free(s);
+		return NULL;
+	}
+	s->mapped = image;
+	return s;
+}
+
+struct settings *
+settings_adopt_parts(struct image *head, char *pool)
+{
+	struct settings *s = over(head, (size_t)head->length, pool);
+
+	if (s == NULL)
+		return NULL;
+	s->owned[0] = head;
+	s->owned[1] = pool;
+	return s;
+}
+
+void *
+settings_image(const struct settings *s, size_t *len)
+{
+	char *image = malloc((size_t)s->head.length);
+
+	*len = (size_t)s->head.length;
+	if (image == NULL)
+		return NULL;
+	memcpy(image, &s->head, sizeof(s->head));
+	memcpy(image + sizeof(s->head), s->base + sizeof(s->head),
+	    s->head.pool - sizeof(s->head));
+	memcpy(image + s->head.pool, s->pool, s->head.pool_len);
+	return image;
+}
+
+void
+settings_free(struct settings *s)
+{
+	if (s == NULL)
+		return;
+	if (s->mapped != NULL)
+		(void)munmap(s->mapped, (size_t)s->head.length);
+	free(s->owned[0]);
+	free(s->owned[1]);
+	free(s->path);
+	free(s);
+}

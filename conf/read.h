@@ -1,0 +1,48 @@
+/*
+ * Reads an INI file into settings.  libinih does the lexing; its limits (200
+ * octets a line, 49 a section name) are met by our own line reader, see
+ * read.c.  The whole file is read and every problem reported, not the first,
+ * in the order of the lines: a hundred errors and a hundred warnings, then how
+ * many more there are.  conf/check.h says what is checked beyond single lines.
+ */
+#ifndef TLSWARD_CONF_READ_H
+#define TLSWARD_CONF_READ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "settings.h"
+
+enum severity { SEV_ERROR, SEV_WARNING };
+
+/* Called for each problem; text has no newline and says what would be right. line 0: the whole file. */
+typedef void read_report(void *arg, enum severity, const char *path,
+    unsigned line, const char *text);
+
+/* Ready-made: writes "PATH:LINE: text" (or "PATH:LINE: warning: text") to the FILE * that arg is. */
+void read_report_file(void *arg, enum severity, const char *path,
+    unsigned line, const char *text);
+
+/*
+ * NULL where there was an error (each was reported, file trouble included:
+ * "PATH: cannot be read: Permission denied; ...").  Warnings are looked for
+ * only with `warn`.  The file is read once, from one open descriptor, so that
+ * settings_id() is the identity of what was read.
+ */
+struct settings *settings_read(const char *path, bool warn, read_report *, void *arg);
+/* The same from memory; path names it in reports, id may be NULL. */
+struct settings *settings_parse(const char *text, size_t len, const char *path,
+    const struct file_id *id, bool warn, read_report *, void *arg);
+
+/* The generation that settings of this text have. */
+uint64_t settings_digest(const char *text, size_t len);
+/* Reports what settings_read with `warn` would warn of. */
+void settings_warn(const struct settings *, read_report *, void *arg);
+
+/* Identity of an open or named file. */
+struct stat;
+void file_identity(const struct stat *, struct file_id *);
+/* Identity of a path (symbolic links followed) or 0; errno is set then. */
+bool file_identify(const char *path, struct file_id *);
+bool file_id_equal(const struct file_id *, const struct file_id *);
+
+#endif
