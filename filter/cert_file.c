@@ -1,0 +1,271 @@
+/* See cert_file.h. */
+#include <sys/stat.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/bio.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "cert.h"
+#include "cert_file.h"
+
+#define CHAIN_MAX 64	/* certificates read of one file */
+
+static const char *
+open_trouble(int e)
+{
+	switch (e) {
+	case ENOENT:
+		return "there is no such file; check the path";
+	case EACCES:
+	case EPERM:
+		return "permission denied; let this user read the file and search its folders";
+	case ELOOP:
+		return "is a loop of symbolic links; make the link point to the file";
+	case ENAMETOOLONG:
+		return "the path is too long";
+	default:
+		return strerror(e);
+	}
+}
+
+char *
+cert_read_file(const char *path, size_t max, size_t *len, char *why, size_t whysize)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	char *buf = NULL;
+	size_t have = 0, size;
+	ssize_t n;
+
+	*len = 0;
+	if (fd == -1 || fstat(fd, &st) == -1) {
+		snprintf(why, whysize, "%s", open_trouble(errno));
+		goto fail;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		snprintf(why, whysize, "is %s; name the file",
+		    S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
+		goto fail;
+	}
+	if (st.st_size <= 0 || (uintmax_t)st.st_size > max) {
+		snprintf(why, whysize, st.st_size <= 0 ? "is empty" :
+		    "has %jd octets, more than a certificate or key can need", (intmax_t)st.st_size);
+		goto fail;
+	}
+	size = (size_t)st.st_size;
+	if ((buf = OPENSSL_malloc(size + 1)) == NULL) {
+		snprintf(why, whysize, "out of memory");
+		goto fail;
+	}
+	while (have < size && (n = read(fd, buf + have, size - have)) != 0) {
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1) {
+			snprintf(why, whysize, "%s", open_trouble(errno));
+			OPENSSL_clear_free(buf, size + 1);
+			goto fail;
+		}
+		have += (size_t)n;
+	}
+	memset(buf + have, 0, size + 1 - have);
+	close(fd);
+	*len = size;
+	return buf;
+fail:
+	if (fd != -1)
+		close(fd);
+	return NULL;
+}
+
+/* DER begins with a SEQUENCE of a length in two or three octets. */
+static const char *
+not_pem(const char *buf, size_t len, const char *what, const char *der)
+{
+	if (len > 4 && (unsigned char)buf[0] == 0x30 && ((unsigned char)buf[1] & 0x80) != 0)
+		return der;
+	return what;
+}
+
+STACK_OF(X509) *
+cert_parse_chain(const char *pem, size_t len, char *why, size_t whysize)
+{
+	BIO *b = BIO_new_mem_buf(pem, (int)len);
+	STACK_OF(X509) *chain = sk_X509_new_null();
+	X509 *x;
+	unsigned long e;
+
+	ERR_clear_error();
+	if (b == NULL || chain == NULL)
+		goto fail;
+	while (sk_X509_num(chain) < CHAIN_MAX && (x = PEM_read_bio_X509(b, NULL, NULL, NULL)) != NULL)
+		if (sk_X509_push(chain, x) == 0) {
+			X509_free(x);
+			goto fail;
+		}
+	e = ERR_peek_last_error();
+	if (ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE)
+		ERR_clear_error();	/* the end of the file */
+	else if (e != 0 && sk_X509_num(chain) < CHAIN_MAX) {
+		snprintf(why, whysize, "certificate %d of it is damaged or cut short; "
+		    "get the file again from where it came", sk_X509_num(chain) + 1);
+		goto fail_said;
+	}
+	if (sk_X509_num(chain) == 0) {
+		snprintf(why, whysize, "%s", not_pem(pem, len,
+		    "holds no certificate in PEM (no BEGIN CERTIFICATE line); check which file it is",
+		    "holds DER, not PEM; convert it with `openssl x509 -inform DER -in FILE -out FILE.pem`"));
+		goto fail_said;
+	}
+	BIO_free(b);
+	return chain;
+fail:
+	snprintf(why, whysize, "out of memory");
+fail_said:
+	sk_X509_pop_free(chain, X509_free);
+	BIO_free(b);
+	ERR_clear_error();
+	return NULL;
+}
+
+STACK_OF(X509) *
+cert_read_chain(const char *path, char *why, size_t whysize)
+{
+	size_t len;
+	char *buf = cert_read_file(path, CERT_FILE_MAX, &len, why, whysize);
+	STACK_OF(X509) *chain;
+
+	if (buf == NULL)
+		return NULL;
+	chain = cert_parse_chain(buf, len, why, whysize);
+	OPENSSL_clear_free(buf, len + 1);
+	return chain;
+}
+
+struct passphrase {
+	const char *text;
+	bool asked;
+};
+
+static int
+give_passphrase(char *buf, int size, int rwflag, void *arg)
+{
+	struct passphrase *p = arg;
+	size_t len = p->text != NULL ? strlen(p->text) : 0;
+
+	(void)rwflag;
+	p->asked = true;
+	if (p->text == NULL || size < 0 || len > (size_t)size)
+		return -1;
+	memcpy(buf, p->text, len);
+	return (int)len;
+}
+
+EVP_PKEY *
+cert_parse_key(const char *pem, size_t len, const char *pass, char *why, size_t whysize)
+{
+	struct passphrase p = { pass, false };
+	BIO *b = BIO_new_mem_buf(pem, (int)len);
+	EVP_PKEY *key = b != NULL ? PEM_read_bio_PrivateKey(b, NULL, give_passphrase, &p) : NULL;
+
+	if (key == NULL) {
+		const char *what = not_pem(pem, len,
+		    "holds no usable private key in PEM; check which file it is",
+		    "holds DER, not PEM; convert it with `openssl pkey -inform DER -in FILE -out FILE.pem`");
+
+		if (p.asked)
+			what = pass == NULL ? "is encrypted, and a mail server cannot ask for its passphrase; "
+			    "import it with `tlsward cert import`" : "cannot be decrypted: wrong passphrase";
+		snprintf(why, whysize, "%s", what);
+	}
+	BIO_free(b);
+	ERR_clear_error();
+	return key;
+}
+
+EVP_PKEY *
+cert_read_key(const char *path, const char *pass, char *why, size_t whysize)
+{
+	size_t len;
+	char *buf = cert_read_file(path, CERT_FILE_MAX, &len, why, whysize);
+	EVP_PKEY *key;
+
+	if (buf == NULL)
+		return NULL;
+	key = cert_parse_key(buf, len, pass, why, whysize);
+	OPENSSL_clear_free(buf, len + 1);
+	return key;
+}
+
+void
+cert_spki_digest(X509 *x, unsigned char out[32])
+{
+	unsigned char *der = NULL;
+	int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der);
+	unsigned int n = 0;
+
+	memset(out, 0, 32);
+	if (len > 0)
+		EVP_Digest(der, (size_t)len, out, &n, EVP_sha256(), NULL);
+	OPENSSL_free(der);
+}
+
+/* A string of the certificate that may be used as a name: no NUL, no control character. */
+static bool
+plain(const unsigned char *p, int len, char out[CERT_NAME_SIZE])
+{
+	out[0] = '\0';
+	if (p == NULL || len <= 0 || len >= CERT_NAME_SIZE)
+		return false;
+	for (int i = 0; i < len; i++)
+		if (p[i] < 0x20 || p[i] == 0x7f)
+			return false;
+	for (int i = 0; i < len; i++)
+		out[i] = (char)(p[i] >= 'A' && p[i] <= 'Z' ? p[i] + 32 : p[i]);
+	out[len] = '\0';
+	return true;
+}
+
+size_t
+cert_dns_names(X509 *x, char names[][CERT_NAME_SIZE], size_t max)
+{
+	GENERAL_NAMES *san = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+	int n = san != NULL ? sk_GENERAL_NAME_num(san) : 0;
+	size_t have = 0;
+
+	for (int i = 0; i < n && have < max; i++) {
+		const GENERAL_NAME *g = sk_GENERAL_NAME_value(san, i);
+
+		if (g->type == GEN_DNS && plain(ASN1_STRING_get0_data(g->d.dNSName),
+		    ASN1_STRING_length(g->d.dNSName), names[have]))
+			have++;
+	}
+	GENERAL_NAMES_free(san);
+	return have;
+}
+
+bool
+cert_common_name(X509 *x, char out[CERT_NAME_SIZE])
+{
+	const X509_NAME *subject = X509_get_subject_name(x);
+	unsigned char *utf8 = NULL;
+	int at = -1, last = -1, len;
+	bool ok;
+
+	out[0] = '\0';
+	while ((at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0)
+		last = at;	/* the last one is the most specific */
+	if (last < 0)
+		return false;
+	len = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last)));
+	ok = plain(utf8, len, out);
+	OPENSSL_free(utf8);
+	return ok;
+}

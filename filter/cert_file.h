@@ -1,0 +1,44 @@
+/*
+ * Certificates and keys from files and memory, as OpenSSL's objects.  Included
+ * only by the modules that use OpenSSL; see cert.h for everybody else.
+ *
+ * All return NULL with a sentence fragment in why ("is a directory; name the
+ * file", "holds DER; convert it with `openssl x509 -inform DER`").  What is
+ * returned is the caller's.
+ */
+#ifndef TLSWARD_FILTER_CERT_FILE_H
+#define TLSWARD_FILTER_CERT_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+/*
+ * The whole regular file, at most `max` octets, with a NUL behind; free with
+ * OPENSSL_clear_free(buf, *len + 1).
+ */
+char *cert_read_file(const char *path, size_t max, size_t *len, char *why, size_t whysize);
+
+/* Every certificate of a PEM file or text, in the file's order; at least one. */
+STACK_OF(X509) *cert_read_chain(const char *path, char *why, size_t whysize);
+STACK_OF(X509) *cert_parse_chain(const char *pem, size_t len, char *why, size_t whysize);
+
+/* A private key in PEM.  pass: of an encrypted one, or NULL (then encrypted ones are refused). */
+EVP_PKEY *cert_read_key(const char *path, const char *pass, char *why, size_t whysize);
+EVP_PKEY *cert_parse_key(const char *pem, size_t len, const char *pass, char *why, size_t whysize);
+
+#define CERT_NAME_SIZE 256
+
+/*
+ * The dNSNames of the subjectAltName, lower case, at most max of them; one with a NUL
+ * or a control character is left out, for it cannot be meant honestly.
+ */
+size_t cert_dns_names(X509 *, char names[][CERT_NAME_SIZE], size_t max);
+/* The subject's last commonName likewise; false, and "", where there is none. */
+bool cert_common_name(X509 *, char out[CERT_NAME_SIZE]);
+
+/* SHA-256 of the SubjectPublicKeyInfo. */
+void cert_spki_digest(X509 *, unsigned char out[32]);
+
+#endif

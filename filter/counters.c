@@ -1,0 +1,338 @@
+/*
+ * Counting and looking up; see counters.h for the contract and counters_file.h
+ * for the layout and for what a killed process may leave.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "counters.h"
+#include "counters_file.h"
+
+#define PROBES		1024	/* with half of the buckets free, a few dozen at most */
+#define GROW_PAUSE	30	/* seconds between attempts on a full disk */
+#define FULL_PAUSE	86400	/* seconds between log lines that it is full */
+#define LOOK_PAUSE	5	/* seconds between looks whether the file was removed */
+
+#define relaxed memory_order_relaxed
+
+/*
+ * FNV-1a with a finalizer that mixes the high bits down, for the buckets.  The
+ * names are those of our own INI: nobody gains from a collision.
+ */
+static uint64_t
+digest_of(enum section section, const char *name)
+{
+	uint64_t h = 0xcbf29ce484222325u;
+
+	h = (h ^ (unsigned char)section) * 0x100000001b3u;
+	for (; *name != '\0'; name++)
+		h = (h ^ (unsigned char)*name) * 0x100000001b3u;
+	h ^= h >> 32;
+	h *= 0xd6e8feb86659fd93u;
+	h ^= h >> 32;
+	return h != 0 ? h : 1;		/* 0 marks a free bucket */
+}
+
+/* Does row n exist, have space, and belong to that digest? */
+static bool
+row_belongs(const struct counters *c, uint32_t n, uint64_t digest)
+{
+	return n != 0 && n < c->nrows &&
+	    n < atomic_load_explicit(&c->head->ready, memory_order_acquire) &&
+	    atomic_load_explicit(&counters_row(c, n)->owner, relaxed) == digest;
+}
+
+/* Makes row n the digest's if it is nobody's: a power cut may have lost its owner. */
+static bool
+row_adopt(struct counters *c, uint32_t n, uint64_t digest)
+{
+	uint64_t nobody = 0;
+
+	return n != 0 && n < c->nrows &&
+	    n < atomic_load_explicit(&c->head->ready, memory_order_acquire) &&
+	    atomic_compare_exchange_strong(&counters_row(c, n)->owner, &nobody, digest);
+}
+
+/*
+ * Is there a row to take?  The disk is asked before anything is taken, so that
+ * a full one costs neither a bucket nor a row.
+ */
+static bool
+row_to_take(struct counters *c, uint64_t now)
+{
+	uint32_t next = atomic_load_explicit(&c->head->next, relaxed);
+
+	if (c->spare != 0)
+		return true;
+	if (next >= c->nrows) {
+		c->full = true;
+		return false;
+	}
+	if (next < atomic_load_explicit(&c->head->ready, memory_order_acquire))
+		return true;
+	if (now < c->grow_after)
+		return false;
+	if (counters_grow(c, next))
+		return true;
+	c->grow_after = now + GROW_PAUSE;
+	return false;
+}
+
+/* Takes a row for the digest; 0: none left. */
+static uint32_t
+row_take(struct counters *c, uint64_t digest, uint64_t now)
+{
+	uint64_t nobody;
+	uint32_t n;
+
+	while (row_to_take(c, now)) {
+		if ((n = c->spare) != 0) {
+			c->spare = 0;
+		} else {
+			n = atomic_load_explicit(&c->head->next, relaxed);
+			if (n >= atomic_load_explicit(&c->head->ready, memory_order_acquire) ||
+			    n >= c->nrows ||
+			    !atomic_compare_exchange_strong(&c->head->next, &n, n + 1))
+				continue;
+		}
+		/* It may have an owner: after a power cut, or a fork that copied our spare. */
+		nobody = 0;
+		if (atomic_compare_exchange_strong(&counters_row(c, n)->owner, &nobody, digest))
+			return n;
+	}
+	return 0;
+}
+
+/*
+ * The row that the bucket names; where it has none, or another's, it is given
+ * one.  0: none left.
+ */
+static uint32_t
+bucket_row(struct counters *c, struct bucket *b, uint64_t digest, uint64_t now)
+{
+	uint32_t named = atomic_load_explicit(&b->row, memory_order_acquire), n;
+
+	while (!row_belongs(c, named, digest) && !row_adopt(c, named, digest)) {
+		if ((n = row_take(c, digest, now)) == 0)
+			return 0;
+		if (atomic_compare_exchange_strong(&b->row, &named, n))
+			return n;
+		/* Another process was first; ours is for the next name. */
+		atomic_store(&counters_row(c, n)->owner, 0);
+		c->spare = n;
+	}
+	return named;
+}
+
+/* The row to count in; 0, which is "other", where no more can be had. */
+static uint32_t
+row_for(struct counters *c, uint64_t digest, uint64_t now)
+{
+	uint64_t d;
+	struct bucket *b;
+	uint32_t i;
+
+	for (i = 0; i < PROBES && i < c->nbuckets; i++) {
+		b = &c->index[(digest + i) & (c->nbuckets - 1)];
+		d = atomic_load_explicit(&b->digest, relaxed);
+		if (d == 0) {
+			if (!row_to_take(c, now))
+				return 0;
+			if (atomic_compare_exchange_strong(&b->digest, &d, digest))
+				d = digest;
+		}
+		if (d == digest)
+			return bucket_row(c, b, digest, now);
+	}
+	return 0;
+}
+
+/*
+ * Of 100,000 names buckets and rows are in no cache: all that a mail counts in are
+ * asked of the memory at once, and not each in its turn.
+ */
+static void
+fetch_rows(const struct counters *c, const uint64_t *digest, size_t n)
+{
+	const struct bucket *b;
+	uint32_t row;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		__builtin_prefetch(&c->index[digest[i] & (c->nbuckets - 1)]);
+	for (i = 0; i < n; i++) {
+		b = &c->index[digest[i] & (c->nbuckets - 1)];
+		row = atomic_load_explicit(&b->row, relaxed);
+		if (row < c->nrows)
+			__builtin_prefetch(counters_row(c, row), 1);
+	}
+}
+
+/* The row that the name has, for a reader; 0: none. */
+static uint32_t
+row_of(const struct counters *c, enum section section, const char *name)
+{
+	uint64_t digest = digest_of(section, name), d;
+	const struct bucket *b;
+	uint32_t i, n;
+
+	for (i = 0; i < PROBES && i < c->nbuckets; i++) {
+		b = &c->index[(digest + i) & (c->nbuckets - 1)];
+		d = atomic_load_explicit(&b->digest, relaxed);
+		if (d == digest) {
+			n = atomic_load_explicit(&b->row, memory_order_acquire);
+			return row_belongs(c, n, digest) ? n : 0;
+		}
+		if (d == 0)
+			break;
+	}
+	return 0;
+}
+
+static void
+add(_Atomic uint64_t *n)
+{
+	atomic_fetch_add_explicit(n, 1, relaxed);
+}
+
+static void
+count_row(struct counters *c, uint32_t n, const struct facts *f, const struct verdict *v,
+    uint64_t now)
+{
+	struct row *r = counters_row(c, n);
+	enum reason reason = (unsigned)v->reason < REASON_MAX ? v->reason : REASON_NONE;
+	uint64_t last;
+
+	switch (v->action) {
+	case ACT_REPORT:
+		add(&counters_reasons(c, n)->would[reason]);
+		/* FALLTHROUGH */
+	case ACT_ACCEPT:
+		add(&r->accepted[f->tls == TLS_NONE ? COUNT_CLEAR : COUNT_TLS]);
+		if (f->tls != TLS_NONE && f->cert.status == CERT_TRUSTED)
+			add(&r->accepted[COUNT_VERIFIED]);
+		break;
+	case ACT_REFUSE:
+	case ACT_DEFER:
+		add(&counters_reasons(c, n)->refused[reason]);
+		last = atomic_load_explicit(&r->last_refusal, relaxed);
+		while (last < now && !atomic_compare_exchange_weak_explicit(&r->last_refusal,
+		    &last, now, relaxed, relaxed))
+			;
+		break;
+	case ACT_LATER:
+		break;
+	}
+}
+
+void
+counters_add(struct counters *c, const struct settings *settings,
+    const struct facts *f, const struct verdict *v, uint64_t now)
+{
+	const struct rule *rules[] = { v->server, v->listener, v->client, v->domain, v->peer };
+	uint64_t digest[sizeof(rules) / sizeof(rules[0])];
+	size_t i, n = 0;
+
+	if (c == NULL || !c->writer)
+		return;
+	add(&c->head->calls);
+	counters_alive(c, now);
+	if (!v->counted || v->action == ACT_LATER)
+		return;
+	if (now < c->looked || now - c->looked >= LOOK_PAUSE) {
+		c->looked = now;
+		if (counters_replaced(c))
+			counters_reopen(c);
+	}
+	if (v->action == ACT_REFUSE || v->action == ACT_DEFER)
+		counters_note(c, settings, f, v, now);
+	if (settings == NULL)		/* there is nothing to find a rule in */
+		digest[n++] = digest_of(SEC_SERVER, "");
+	for (i = 0; settings != NULL && i < sizeof(rules) / sizeof(rules[0]); i++)
+		if (rules[i] != NULL)
+			digest[n++] = digest_of((enum section)rules[i]->section,
+			    settings_name(settings, rules[i]));
+	fetch_rows(c, digest, n);
+	for (i = 0; i < n; i++)
+		count_row(c, row_for(c, digest[i], now), f, v, now);
+}
+
+bool
+counters_full(struct counters *c, uint64_t now, char *why, size_t whysize)
+{
+	uint64_t told;
+
+	if (c == NULL || !c->full)
+		return false;
+	c->full = false;
+	told = atomic_load_explicit(&c->head->full_told, relaxed);
+	if ((told != 0 && now >= told && now - told < FULL_PAUSE) ||
+	    !atomic_compare_exchange_strong(&c->head->full_told, &told, now))
+		return false;
+	snprintf(why, whysize, "%s: is full with %u names; further ones are counted together "
+	    "as \"other\"; remove it to begin anew from 0", c->path, c->nrows - 1);
+	return true;
+}
+
+static void
+sum_row(const struct counters *c, uint32_t n, struct count *sum)
+{
+	const struct row *r = counters_row(c, n);
+	const struct row_reasons *reasons = counters_reasons(c, n);
+	uint64_t last = atomic_load_explicit(&r->last_refusal, relaxed);
+	int i;
+
+	for (i = 0; i < COUNT_FIXED; i++)
+		sum->accepted[i] += atomic_load_explicit(&r->accepted[i], relaxed);
+	for (i = 0; i < REASON_MAX; i++) {
+		sum->refused[i] += atomic_load_explicit(&reasons->refused[i], relaxed);
+		sum->would[i] += atomic_load_explicit(&reasons->would[i], relaxed);
+	}
+	if (last > sum->last_refusal)
+		sum->last_refusal = last;
+}
+
+bool
+counters_get(const struct counters *c, enum section section, const char *name,
+    struct count *sum)
+{
+	uint32_t row;
+
+	if (c == NULL || (row = row_of(c, section, name)) == 0)
+		return false;
+	sum_row(c, row, sum);
+	return true;
+}
+
+bool
+counters_other(const struct counters *c, struct count *sum)
+{
+	if (c == NULL)
+		return false;
+	sum_row(c, 0, sum);
+	return true;
+}
+
+uint64_t
+counters_since(const struct counters *c)
+{
+	return c != NULL ? c->head->made : 0;
+}
+
+uint64_t
+count_sum(const uint64_t by_reason[REASON_MAX])
+{
+	uint64_t sum = 0;
+	int i;
+
+	for (i = 0; i < REASON_MAX; i++)
+		sum += by_reason[i];
+	return sum;
+}
+
+struct counters *
+counters_open(const char *state_dir, const char *frontend, bool writer, char *why,
+    size_t whysize)
+{
+	return counters_open_rows(state_dir, frontend, writer, COUNTERS_ROWS, why, whysize);
+}

@@ -1,0 +1,485 @@
+/*
+ * Making, checking and mapping the file of counters; see counters_file.h.
+ */
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "counters.h"
+#include "counters_file.h"
+
+_Static_assert(REASON_MAX <= ROW_REASONS, "a row has room for every reason");
+
+#define LOCK_TRIES	50		/* of 10 ms: making the file takes a few */
+#define MAX_ROWS	(1u << 24)
+
+enum found {
+	FOUND,			/* mapped */
+	ABSENT,
+	BAD,			/* not a file of ours, or a damaged one */
+	REFUSED			/* may be fine, but not to be had */
+};
+
+struct sentence {
+	char *text;
+	size_t size;
+};
+
+static void say(struct sentence, const char *, ...) __attribute__((format(printf, 2, 3)));
+
+static void
+say(struct sentence s, const char *format, ...)
+{
+	va_list ap;
+
+	if (s.size == 0)
+		return;
+	va_start(ap, format);
+	vsnprintf(s.text, s.size, format, ap);
+	va_end(ap);
+}
+
+static const size_t index_offset = COUNTERS_PAGE + COUNTERS_RECENT * sizeof(struct slot);
+
+static uint32_t
+chunk_of(uint32_t nrows)
+{
+	return nrows < COUNTERS_CHUNK ? nrows : COUNTERS_CHUNK;
+}
+
+static size_t
+rows_offset(uint32_t nbuckets)
+{
+	return index_offset + (size_t)nbuckets * sizeof(struct bucket);
+}
+
+static size_t
+file_size(uint32_t nrows)
+{
+	return rows_offset(2 * nrows) + (size_t)nrows * ROW_SIZE;
+}
+
+/* End of what must have space when `ready` rows are ready. */
+static size_t
+space_end(uint32_t nbuckets, uint32_t ready)
+{
+	return rows_offset(nbuckets) + (size_t)ready * ROW_SIZE;
+}
+
+/*
+ * Space for [from, to) that the file system guarantees.  0 or an errno.
+ *
+ * Where it has no fallocate(2), posix_fallocate(3) would rewrite octets that a
+ * process may be counting in; so zeros are written here instead, by one process
+ * at a time and only where the header says that nobody has been.
+ */
+static int
+reserve(const struct counters *c, int fd, size_t from, size_t to)
+{
+	static const char zeros[COUNTERS_PAGE];
+	size_t at, ready_end;
+	int error = 0;
+
+	if (fallocate(fd, 0, (off_t)from, (off_t)(to - from)) == 0)
+		return 0;
+	if (errno != EOPNOTSUPP)
+		return errno;
+	if (flock(fd, LOCK_EX) == -1)
+		return errno;
+	if (c->head != NULL) {
+		ready_end = space_end(c->nbuckets, atomic_load(&c->head->ready));
+		if (from < ready_end)
+			from = ready_end;
+	}
+	for (at = from; at < to && error == 0; ) {
+		size_t n = to - at < sizeof(zeros) ? to - at : sizeof(zeros);
+		ssize_t w = pwrite(fd, zeros, n, (off_t)at);
+
+		if (w > 0)
+			at += (size_t)w;
+		else if (w == 0 || errno != EINTR)
+			error = w == 0 ? ENOSPC : errno;
+	}
+	flock(fd, LOCK_UN);
+	return error;
+}
+
+bool
+counters_grow(struct counters *c, uint32_t n)
+{
+	uint32_t ready = atomic_load_explicit(&c->head->ready, memory_order_acquire);
+	uint32_t to;
+
+	if (n >= c->nrows)
+		return false;
+	to = (n & ~(c->chunk - 1)) + c->chunk;
+	if (n >= ready && reserve(c, c->fd, space_end(c->nbuckets, ready),
+	    space_end(c->nbuckets, to)) != 0)
+		return false;
+	while (ready < to && !atomic_compare_exchange_weak_explicit(&c->head->ready,
+	    &ready, to, memory_order_release, memory_order_acquire))
+		;
+	return true;
+}
+
+/* The folder of a front end's counters, or -1. */
+static int
+open_folder(const char *state_dir, const char *frontend, bool writer,
+    struct stat *st, struct sentence why)
+{
+	char path[512];
+	int fd, n;
+
+	n = snprintf(path, sizeof(path), "%s/%s", state_dir, frontend);
+	if (n < 0 || (size_t)n >= sizeof(path) - sizeof("/" COUNTERS_NAME)) {
+		say(why, "%.64s...: the path of state_dir is too long; no counters are kept",
+		    state_dir);
+		return -1;
+	}
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1 || fstat(fd, st) == -1) {
+		say(why, errno == EACCES ? "%s: %s; state_dir and the folders above it must let "
+		    "this user through (chmod o+x)" :
+		    "%s: %s; `tlsward setup` makes this folder for its server's user",
+		    path, strerror(errno));
+		goto fail;
+	}
+	if ((st->st_mode & S_IWOTH) != 0) {
+		say(why, "%s: is writable by everybody, its counters are not to be "
+		    "trusted; chmod 755 it", path);
+		goto fail;
+	}
+	if (writer && st->st_uid != geteuid() && st->st_uid != 0) {
+		say(why, "%s: belongs to user %lu and this is user %lu; `tlsward setup` "
+		    "gives it to its server's user", path, (unsigned long)st->st_uid,
+		    (unsigned long)geteuid());
+		goto fail;
+	}
+	return fd;
+fail:
+	if (fd != -1)
+		close(fd);
+	return -1;
+}
+
+/* NULL if this program can work with the header in a file of that size, else what is wrong. */
+static const char *
+header_fault(const struct header *h, off_t size)
+{
+	uint32_t next, ready;
+
+	if (memcmp(h->magic, COUNTERS_MAGIC, sizeof(h->magic)) != 0)
+		return "is not a file of counters";
+	if (h->mark != COUNTERS_MARK)
+		return "comes from a machine of another byte order";
+	if (h->version != COUNTERS_VERSION || h->row_size != ROW_SIZE)
+		return "has the layout of another version";
+	if (h->nrows < 2 || h->nrows > MAX_ROWS || (h->nrows & (h->nrows - 1)) != 0 ||
+	    h->nbuckets != 2 * h->nrows || h->size != file_size(h->nrows))
+		return "has a damaged header";
+	if ((uint64_t)size != h->size)
+		return "has the wrong length";
+	next = atomic_load(&h->next);
+	ready = atomic_load(&h->ready);
+	if (next < 1 || next > ready || ready > h->nrows || ready % chunk_of(h->nrows) != 0)
+		return "has a damaged header";
+	return NULL;
+}
+
+static void
+unmap(struct counters *c)
+{
+	if (c->head != NULL)
+		munmap(c->head, c->size);
+	if (c->fd != -1)
+		close(c->fd);
+	c->head = NULL;
+	c->fd = -1;
+}
+
+/*
+ * A restored or copied file may have holes where the original had space; to
+ * write to a hole of a full disk is a SIGBUS.
+ */
+static int
+fill_holes(const struct counters *c, const struct stat *st)
+{
+	size_t end = space_end(c->nbuckets, atomic_load(&c->head->ready));
+
+	if ((uint64_t)st->st_blocks * 512 >= end)
+		return 0;
+	return fallocate(c->fd, 0, 0, (off_t)end) == 0 || errno == EOPNOTSUPP ? 0 : errno;
+}
+
+/* Opens the file if it is one that may be trusted, as a plain file goes. */
+static enum found
+open_plain(struct counters *c, const struct stat *folder, struct stat *st, struct sentence why)
+{
+	int error;
+
+	c->fd = openat(c->dir, COUNTERS_NAME, (c->writer ? O_RDWR : O_RDONLY) |
+	    O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (c->fd == -1) {
+		error = errno;
+		if (error == ENOENT)
+			say(why, "%s: no mail has been counted yet", c->path);
+		else
+			say(why, "%s: %s; it must be a plain file of its server's user, mode 644",
+			    c->path, strerror(error));
+		return error == ENOENT ? ABSENT :
+		    error == ELOOP || error == EISDIR || error == ENXIO ? BAD : REFUSED;
+	}
+	if (fstat(c->fd, st) == -1 || !S_ISREG(st->st_mode)) {
+		say(why, "%s: is not a plain file", c->path);
+		return BAD;
+	}
+	if (st->st_uid != folder->st_uid && st->st_uid != geteuid() && st->st_uid != 0) {
+		say(why, "%s: belongs to user %lu, who is neither its folder's owner nor root",
+		    c->path, (unsigned long)st->st_uid);
+		return BAD;
+	}
+	if (st->st_size < (off_t)COUNTERS_PAGE) {
+		say(why, "%s: is not a file of counters", c->path);
+		return BAD;
+	}
+	return FOUND;
+}
+
+static enum found
+map(struct counters *c, const struct stat *folder, struct sentence why)
+{
+	enum found found;
+	const char *fault;
+	struct stat st;
+	void *p;
+	int error;
+
+	if ((found = open_plain(c, folder, &st, why)) != FOUND)
+		goto out;
+	found = REFUSED;
+	p = mmap(NULL, (size_t)st.st_size, PROT_READ | (c->writer ? PROT_WRITE : 0),
+	    MAP_SHARED, c->fd, 0);
+	if (p == MAP_FAILED) {
+		say(why, "%s: cannot be mapped: %s", c->path, strerror(errno));
+		goto out;
+	}
+	c->head = p;
+	c->size = (size_t)st.st_size;
+	if ((fault = header_fault(c->head, st.st_size)) != NULL) {
+		say(why, "%s: %s%s", c->path, fault, c->writer ? "" :
+		    "; its server sets it aside when it next opens it, and begins anew");
+		found = BAD;
+		goto out;
+	}
+	c->nrows = c->head->nrows;
+	c->nbuckets = c->head->nbuckets;
+	c->recent = (struct slot *)((char *)p + COUNTERS_PAGE);
+	c->index = (struct bucket *)((char *)p + index_offset);
+	c->rows = (char *)p + rows_offset(c->nbuckets);
+	c->chunk = chunk_of(c->nrows);
+	c->dev = st.st_dev;
+	c->ino = st.st_ino;
+	if (c->writer && (error = fill_holes(c, &st)) != 0) {
+		say(why, "%s: %s; no counters are kept until there is space", c->path,
+		    strerror(error));
+		goto out;
+	}
+	found = FOUND;
+out:
+	if (found != FOUND)
+		unmap(c);
+	return found;
+}
+
+/* An empty file of counters at the path, all there or not at all.  0 or an errno. */
+static int
+make(struct counters *c, uint32_t nrows)
+{
+	struct header h = {
+		.magic = COUNTERS_MAGIC, .version = COUNTERS_VERSION, .mark = COUNTERS_MARK,
+		.nbuckets = 2 * nrows, .nrows = nrows, .row_size = ROW_SIZE,
+		.size = file_size(nrows), .made = (uint64_t)time(NULL),
+	};
+	uint32_t ready = chunk_of(nrows);
+	char temp[64];
+	int fd, error = 0;
+
+	atomic_init(&h.next, 1);
+	atomic_init(&h.ready, ready);
+	snprintf(temp, sizeof(temp), "." COUNTERS_NAME ".%ld.new", (long)getpid());
+	unlinkat(c->dir, temp, 0);	/* of a process with our number that was killed here */
+	fd = openat(c->dir, temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd == -1)
+		return errno;
+	if (fchmod(fd, 0644) == -1 || ftruncate(fd, (off_t)h.size) == -1)
+		error = errno;
+	if (error == 0)
+		error = reserve(c, fd, 0, space_end(h.nbuckets, ready));
+	if (error == 0 && pwrite(fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
+		error = ENOSPC;
+	if (error == 0 && fsync(fd) == -1)
+		error = errno;
+	if (close(fd) == -1 && error == 0)
+		error = errno;
+	if (error == 0 && renameat(c->dir, temp, c->dir, COUNTERS_NAME) == -1)
+		error = errno;
+	if (error != 0)
+		unlinkat(c->dir, temp, 0);
+	return error;
+}
+
+/* One process makes the file or sets one aside, the others wait for it. */
+static bool
+lock_folder(const struct counters *c)
+{
+	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	int i;
+
+	for (i = 0; flock(c->dir, LOCK_EX | LOCK_NB) == -1; i++) {
+		if (errno != EWOULDBLOCK || i == LOCK_TRIES)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
+/*
+ * Moves what is in the way to NAME.bad-TIME; `why` has what is wrong with it and
+ * goes on with what was done.
+ */
+static bool
+set_aside(const struct counters *c, struct sentence why)
+{
+	char aside[64];
+	size_t n = strnlen(why.text, why.size);
+	struct sentence rest = { why.text + n, why.size - n };
+
+	snprintf(aside, sizeof(aside), COUNTERS_NAME ".bad-%lld", (long long)time(NULL));
+	if (renameat(c->dir, COUNTERS_NAME, c->dir, aside) == -1) {
+		say(rest, " and cannot be set aside: %s; no counters are kept until it is removed",
+		    strerror(errno));
+		return false;
+	}
+	say(rest, "; set aside as %s, counting starts again from 0", aside);
+	return true;
+}
+
+/* One more process counts into the file. */
+static void
+begin(struct counters *c)
+{
+	uint64_t now = (uint64_t)time(NULL);
+
+	atomic_fetch_add(&c->head->starts, 1);
+	atomic_store(&c->head->last_start, now);
+	counters_alive(c, now);
+}
+
+/* Maps the file, making it first where that is a writer's to do. */
+static bool
+attach(struct counters *c, const struct stat *folder, uint32_t nrows, struct sentence why)
+{
+	enum found found = map(c, folder, why);
+	bool aside = false;
+	int error;
+
+	if (found == FOUND || !c->writer || found == REFUSED)
+		goto done;
+	if (!lock_folder(c)) {
+		say(why, "%s: another process has been making it for too long", c->path);
+		return false;
+	}
+	/* Somebody may have done it before we had the lock. */
+	found = map(c, folder, why);
+	if (found == BAD && (aside = set_aside(c, why)))
+		found = ABSENT;
+	if (found == ABSENT) {
+		if ((error = make(c, nrows)) == 0)
+			found = map(c, folder, aside ? (struct sentence){ 0 } : why);
+		else
+			say(why, "%s: cannot be made: %s; no counters are kept", c->path,
+			    strerror(error));
+	}
+	flock(c->dir, LOCK_UN);
+done:
+	if (found == FOUND && !aside && why.size > 0)
+		why.text[0] = '\0';
+	if (found == FOUND && c->writer)
+		begin(c);
+	return found == FOUND;
+}
+
+struct counters *
+counters_open_rows(const char *state_dir, const char *frontend, bool writer,
+    uint32_t rows, char *whytext, size_t whysize)
+{
+	struct sentence why = { whytext, whysize };
+	struct counters *c;
+	struct stat folder;
+
+	say(why, "%s", "");
+	if ((c = calloc(1, sizeof(*c))) == NULL) {
+		say(why, "out of memory; no counters are kept");
+		return NULL;
+	}
+	c->writer = writer;
+	c->fd = -1;
+	c->dir = open_folder(state_dir, frontend, writer, &folder, why);
+	if (c->dir == -1)
+		goto fail;
+	snprintf(c->path, sizeof(c->path), "%s/%s/" COUNTERS_NAME, state_dir, frontend);
+	if (attach(c, &folder, rows, why))
+		return c;
+fail:
+	counters_close(c);
+	return NULL;
+}
+
+void
+counters_close(struct counters *c)
+{
+	if (c == NULL)
+		return;
+	unmap(c);
+	if (c->dir != -1)
+		close(c->dir);
+	free(c);
+}
+
+bool
+counters_replaced(const struct counters *c)
+{
+	struct stat st;
+
+	if (fstatat(c->dir, COUNTERS_NAME, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return errno == ENOENT;
+	return st.st_dev != c->dev || st.st_ino != c->ino || st.st_size != (off_t)c->size;
+}
+
+bool
+counters_reopen(struct counters *c)
+{
+	struct counters new = *c;
+	struct stat folder;
+	char why[8];
+
+	new.head = NULL;
+	new.fd = -1;
+	new.spare = 0;
+	if (fstat(c->dir, &folder) == -1 ||
+	    !attach(&new, &folder, c->nrows, (struct sentence){ why, sizeof(why) }))
+		return false;
+	unmap(c);
+	*c = new;
+	return true;
+}

@@ -1,0 +1,146 @@
+/*
+ * The file behind filter/counters.h: its layout, its making, its mapping.  For
+ * counters.c, counters_all.c and their test only.
+ *
+ *	header		one page
+ *	recent		the last refusals, a ring
+ *	index		open addressing, linear probing, two buckets a row
+ *	rows		dense, row 0 is "other", taken in order; of every COUNTERS_CHUNK
+ *			(or all, if they are fewer) first what each mail touches, then the
+ *			reasons: mail for 100,000 domains touches a fifth of the file
+ *
+ * Numbers are in the byte order of the machine; a file from another is foreign
+ * (the mark tells).  The file has its full length from the start, but space
+ * only for header, index and the rows below `ready`: nobody touches a row at
+ * or above it.
+ *
+ * A refusal takes the next number and with it a slot of the ring, marks the slot
+ * as nobody's, fills it and gives it its number.  A sum over number and content
+ * tells a slot that was left half filled, or that two had filled at once, from
+ * a whole one: readers pass over the former, the next round fills it again.
+ *
+ * What a kill or a power cut may leave, and who mends it (all in counters.c):
+ *	a bucket without a row		the next to count for that name takes one
+ *	a row that no bucket names	lost, one row of space
+ *	a bucket that names the row of another name (pages reach the disk in
+ *	any order)			seen by the row's owner, replaced
+ */
+#ifndef TLSWARD_FILTER_COUNTERS_FILE_H
+#define TLSWARD_FILTER_COUNTERS_FILE_H
+
+#include <sys/types.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "counters.h"
+
+#define COUNTERS_NAME	"counters"
+#define COUNTERS_MAGIC	"tlswcnt\n"
+#define COUNTERS_VERSION 3
+#define COUNTERS_MARK	0x01020304u
+#define COUNTERS_ROWS	(1u << 18)	/* 100,000 domains, as many peers, and room */
+#define COUNTERS_PAGE	4096u
+#define COUNTERS_CHUNK	256u		/* rows made ready at a time: 80 KiB */
+#define ROW_REASONS	16		/* of which REASON_MAX are in use */
+
+struct header {
+	char magic[8];
+	uint32_t version;
+	uint32_t mark;			/* COUNTERS_MARK */
+	uint32_t nbuckets;		/* a power of two */
+	uint32_t nrows;
+	uint32_t row_size;
+	uint32_t unused;
+	uint64_t size;			/* of the file, octets */
+	uint64_t made;			/* seconds since 1970 */
+	_Alignas(64) _Atomic uint32_t next;	/* first row not taken; 1 to nrows */
+	_Atomic uint32_t ready;		/* rows below it have space; next <= ready <= nrows */
+	_Atomic uint64_t starts, last_start;
+	_Alignas(64) _Atomic uint64_t calls;
+	_Atomic uint64_t last_seen;
+	_Atomic uint64_t refusals;	/* of the ring: the last number given */
+	_Atomic uint64_t full_told;	/* when it was last logged that no row is left; 0: never */
+};
+
+#define SLOT_WORDS	38
+struct slot {
+	_Atomic uint64_t number;	/* from 1; slot number % COUNTERS_RECENT; 0: being filled */
+	_Atomic uint64_t sum;
+	_Atomic uint64_t word[SLOT_WORDS];	/* a struct noted, see counters_recent.c */
+};
+
+struct bucket {
+	_Atomic uint64_t digest;	/* 0: free.  Set once, never changed */
+	_Atomic uint32_t row;		/* 0: none yet */
+	uint32_t unused;
+};
+
+struct row {
+	_Atomic uint64_t owner;		/* digest of its name; 0: nobody's (row 0 stays so) */
+	_Atomic uint64_t last_refusal;
+	_Atomic uint64_t accepted[6];	/* of which COUNT_FIXED are in use */
+};
+struct row_reasons {
+	_Atomic uint64_t refused[ROW_REASONS];
+	_Atomic uint64_t would[ROW_REASONS];
+};
+#define ROW_SIZE (sizeof(struct row) + sizeof(struct row_reasons))
+
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "counters need lock-free 64-bit atomics");
+_Static_assert(sizeof(struct header) <= COUNTERS_PAGE, "the header is one page");
+_Static_assert(sizeof(struct bucket) == 16 && sizeof(struct row) == 64 &&
+    ROW_SIZE == 320 && sizeof(struct slot) == 320, "on-disk sizes");
+
+struct counters {
+	struct header *head;
+	struct slot *recent;		/* COUNTERS_RECENT of them */
+	struct bucket *index;
+	char *rows;			/* see counters_row */
+	size_t size;
+	uint32_t nbuckets, nrows;	/* checked copies of the header's */
+	uint32_t chunk;			/* rows whose reasons stand behind them all */
+	int dir, fd;
+	dev_t dev;
+	ino_t ino;
+	bool writer;
+	/* writer only */
+	uint32_t spare;			/* a row taken and not used; 0: none */
+	uint64_t grow_after;		/* the disk was full: do not ask again before */
+	bool full;			/* a count found no row; see counters_full */
+	uint64_t looked;		/* when the path was last compared with ino */
+	char path[512];			/* of the file, for sentences */
+};
+
+static inline struct row *
+counters_row(const struct counters *c, uint32_t n)
+{
+	return (struct row *)(void *)(c->rows + (size_t)(n & ~(c->chunk - 1)) * ROW_SIZE) +
+	    (n & (c->chunk - 1));
+}
+static inline struct row_reasons *
+counters_reasons(const struct counters *c, uint32_t n)
+{
+	return (struct row_reasons *)(void *)(counters_row(c, n & ~(c->chunk - 1)) + c->chunk) +
+	    (n & (c->chunk - 1));
+}
+
+/* As counters_open, with the number of rows (a power of two) of a new file. */
+struct counters *counters_open_rows(const char *state_dir, const char *frontend,
+    bool writer, uint32_t rows, char *why, size_t whysize);
+
+/* Makes space for row n, and some beyond.  False: there is none. */
+bool counters_grow(struct counters *, uint32_t n);
+
+/* Notes a refusal in the ring. */
+void counters_note(struct counters *, const struct settings *, const struct facts *,
+    const struct verdict *, uint64_t now);
+
+/* Is the file at the path no longer the one that is mapped? */
+bool counters_replaced(const struct counters *);
+
+/* Opens again what was replaced, in place.  False: the old one stays. */
+bool counters_reopen(struct counters *);
+
+#endif

@@ -1,0 +1,475 @@
+/*
+ * The decision: which rules a mail meets, what they make of it.
+ */
+#include <string.h>
+
+#include "policy_int.h"
+
+/* The values in which a [domain] can be weaker than the base. */
+static const enum key weighed[] = {
+	KEY_MODE, KEY_CLIENT_CERT, KEY_MIN_TLS, KEY_MIN_BITS, KEY_ENFORCE
+};
+#define NWEIGHED (sizeof(weighed) / sizeof(weighed[0]))
+
+/* ---- which values hold ---- */
+
+/* Of a REF, PATH or list only `from` tells: settings_value() of those is 0. */
+static void
+take(struct effective *e, enum key k, const struct rule *r, uint32_t value)
+{
+	e->value[k] = value;
+	e->from[k] = r;
+}
+
+static void
+base_of(const struct scene *sc, struct effective *base)
+{
+	const struct rule *order[] = { sc->client, sc->listener, sc->server };
+
+	for (enum key k = 0; k < KEY_RULES; k++) {
+		const struct rule *r = NULL;
+
+		for (size_t i = 0; i < 3 && r == NULL; i++)
+			if (rule_sets(order[i], k))
+				r = order[i];
+		take(base, k, r, settings_value(r, k));
+	}
+}
+
+/*
+ * What a [domain] or [peer] says of k.  One that is exempt from TLS is exempt
+ * from certificates with it, unless it says otherwise itself.
+ */
+static bool
+says(const struct rule *r, enum key k, uint32_t *value)
+{
+	if (rule_sets(r, k)) {
+		*value = settings_value(r, k);
+		return true;
+	}
+	if (k == KEY_CLIENT_CERT && rule_sets(r, KEY_MODE) &&
+	    settings_value(r, KEY_MODE) == MODE_NONE) {
+		*value = CC_NONE;
+		return true;
+	}
+	return false;
+}
+
+/* Does `a` hold where both are set?  On a tie it does. */
+static bool
+holds(enum key k, uint32_t a, uint32_t b)
+{
+	if (k == KEY_MATCH_CN)		/* a looser comparison is not the stricter one */
+		return a <= b;
+	return a >= b;
+}
+
+void
+policy_effective(const struct settings *s, const struct effective *base,
+    const struct rule *domain, const struct rule *peer, struct effective *e)
+{
+	(void)s;
+	for (enum key k = 0; k < KEY_RULES; k++) {
+		uint32_t d = 0, p = 0;
+		bool by_domain = says(domain, k, &d), by_peer = says(peer, k, &p);
+
+		if (by_domain && (!by_peer || holds(k, d, p)))
+			take(e, k, domain, d);
+		else if (by_peer)
+			take(e, k, peer, p);
+		else
+			take(e, k, base->from[k], base->value[k]);
+	}
+}
+
+/* ---- the scene ---- */
+
+/* A session that did not come over the network has no rules to meet. */
+static bool
+is_local(const struct facts *f)
+{
+	return f->listener.family == ADDR_LOCAL || f->client.family == ADDR_LOCAL;
+}
+
+static const struct rule *
+match(const struct settings *s, enum section section, const char *name)
+{
+	return name == NULL || name[0] == '\0' ? NULL : settings_match(s, section, name);
+}
+
+static void
+scene_session(struct scene *sc, const struct settings *s, const struct facts *f)
+{
+	sc->s = s;
+	sc->f = f;
+	sc->listener = sc->client = sc->peer = sc->domain = NULL;
+	sc->server = settings_find(s, SEC_SERVER, "");
+	if (f->listener.family != ADDR_NONE)
+		sc->listener = settings_listener(s, &f->listener);
+	if (f->client.family != ADDR_NONE)
+		sc->client = settings_client(s, &f->client);
+	base_of(sc, &sc->base);
+	sc->eff = sc->base;
+}
+
+static void
+scene_mail(struct scene *sc, const struct settings *s, const struct facts *f, bool rcpt)
+{
+	scene_session(sc, s, f);
+	sc->peer = match(s, SEC_PEER, f->sender_domain);
+	if (rcpt)
+		sc->domain = match(s, SEC_DOMAIN, f->recipient_domain);
+	policy_effective(s, &sc->base, sc->domain, sc->peer, &sc->eff);
+}
+
+void
+policy_base(const struct settings *s, const struct facts *f, struct effective *base)
+{
+	struct scene sc;
+
+	scene_session(&sc, s, f);
+	*base = sc.base;
+}
+
+/*
+ * Is any [domain] weaker than this base, so that a refusal at MAIL could hit a
+ * recipient that would take the mail?  What is not weaker than the base can
+ * only add to what was decided at MAIL.
+ */
+static bool
+decided_at_rcpt(const struct scene *sc)
+{
+	const struct effective *base = &sc->base;
+	uint32_t weakest, strictest;
+
+	for (size_t i = 0; i < NWEIGHED; i++)
+		if (settings_range(sc->s, SEC_DOMAIN, weighed[i], &weakest, &strictest) &&
+		    weakest < base->value[weighed[i]])
+			return true;
+	if (base->value[KEY_CLIENT_CERT] == CC_NONE)
+		return false;
+	/* says(): mode = none takes the certificate along */
+	if (settings_range(sc->s, SEC_DOMAIN, KEY_MODE, &weakest, &strictest) &&
+	    weakest == MODE_NONE)
+		return true;
+	return base->value[KEY_CLIENT_CERT] >= CC_REQUIRE &&
+	    settings_own_trust(sc->s, SEC_DOMAIN);
+}
+
+/* ---- the verdict ---- */
+
+static void
+verdict_init(struct verdict *v)
+{
+	memset(v, 0, offsetof(struct verdict, reply));
+	v->reply[0] = v->detail[0] = '\0';
+	v->action = ACT_ACCEPT;
+	v->key = KEY_MODE;
+}
+
+static void
+blame(struct verdict *v, enum reason reason, const struct rule *r, enum key k)
+{
+	v->reason = reason;
+	v->rule = r;
+	v->key = k;
+}
+
+/* A limit that nobody set is in force because of the mode that somebody set. */
+static void
+blame_limit(const struct scene *sc, struct verdict *v, enum reason reason, enum key k)
+{
+	const struct rule *r = sc->eff.from[k];
+	char buf[16];
+
+	if (r != NULL)
+		blame(v, reason, r, k);
+	else
+		blame(v, reason, sc->eff.from[KEY_MODE], KEY_MODE);
+	policy_reply(sc, v, key_text(k, sc->eff.value[k], buf));
+}
+
+static void
+check_tls(const struct scene *sc, struct verdict *v)
+{
+	const struct effective *e = &sc->eff;
+	const struct facts *f = sc->f;
+
+	if (f->tls == TLS_NONE) {
+		blame(v, REASON_TLS_MISSING, e->from[KEY_MODE], KEY_MODE);
+		policy_reply(sc, v, "mode = require");
+	} else if ((uint32_t)f->tls < e->value[KEY_MIN_TLS]) {
+		blame_limit(sc, v, REASON_TLS_VERSION, KEY_MIN_TLS);
+	} else if (f->bits < e->value[KEY_MIN_BITS]) {
+		blame_limit(sc, v, REASON_TLS_BITS, KEY_MIN_BITS);
+	}
+}
+
+static bool
+of_mail(const struct rule *r)
+{
+	return r != NULL && (r->section == SEC_DOMAIN || r->section == SEC_PEER);
+}
+
+/* Does this mail have to come with a certificate? */
+static bool
+needs_cert(const struct scene *sc)
+{
+	const struct effective *e = &sc->eff;
+
+	if (e->value[KEY_CLIENT_CERT] < CC_REQUIRE)
+		return false;
+	if (sc->f->authenticated && e->value[KEY_AUTHENTICATED] == AUTH_EXEMPT)
+		return false;
+	/* where TLS is not asked for, only the mail's own rule can ask for a certificate */
+	return e->value[KEY_MODE] != MODE_NONE || of_mail(e->from[KEY_CLIENT_CERT]);
+}
+
+/* From reason and enforcement to what is done. */
+static void
+settle(uint32_t enforce, struct verdict *v)
+{
+	if (v->reason == REASON_NONE)
+		v->action = ACT_ACCEPT;
+	else if (enforce == ENFORCE_REPORT)
+		v->action = ACT_REPORT;
+	else if (v->reason == REASON_CERT_UNKNOWN)
+		v->action = ACT_DEFER;
+	else
+		v->action = ACT_REFUSE;
+}
+
+static bool
+by_domain(const struct rule *r)
+{
+	return r != NULL && r->section == SEC_DOMAIN;
+}
+
+/* Is there a fault of the TLS in what the [domain] itself asks? */
+static bool
+domain_wants_tls(const struct scene *sc)
+{
+	const struct facts *f = sc->f;
+
+	return by_domain(sc->eff.from[KEY_MODE]) ||
+	    (rule_sets(sc->domain, KEY_MIN_TLS) &&
+	    (uint32_t)f->tls < settings_value(sc->domain, KEY_MIN_TLS)) ||
+	    (rule_sets(sc->domain, KEY_MIN_BITS) &&
+	    f->bits < settings_value(sc->domain, KEY_MIN_BITS));
+}
+
+/*
+ * A [peer]'s `report` is a trial of what that section asks.  What a [domain]
+ * asks it does not reach, for anybody can claim to be the sender.
+ */
+static uint32_t
+enforcement(const struct scene *sc, bool of_domain)
+{
+	const struct rule *r = sc->eff.from[KEY_ENFORCE];
+
+	if (of_domain && r != NULL && r->section == SEC_PEER &&
+	    sc->eff.value[KEY_ENFORCE] == ENFORCE_REPORT)
+		return sc->base.value[KEY_ENFORCE];
+	return sc->eff.value[KEY_ENFORCE];
+}
+
+static void
+decide(const struct scene *sc, struct verdict *v)
+{
+	bool of_domain = false;
+
+	if (sc->eff.value[KEY_MODE] >= MODE_REQUIRE)
+		check_tls(sc, v);
+	if (v->reason != REASON_NONE) {
+		of_domain = domain_wants_tls(sc);
+	} else if (needs_cert(sc)) {
+		if (sc->f->tls == TLS_NONE) {
+			blame(v, REASON_TLS_MISSING, sc->eff.from[KEY_CLIENT_CERT],
+			    KEY_CLIENT_CERT);
+			policy_reply(sc, v, "client_cert = require");
+			of_domain = own_trust(sc->domain);
+		} else {
+			of_domain = policy_cert(sc, v);
+		}
+		of_domain = of_domain || by_domain(sc->eff.from[KEY_CLIENT_CERT]);
+	}
+	settle(enforcement(sc, of_domain), v);
+}
+
+static void
+count_session(const struct scene *sc, struct verdict *v)
+{
+	v->counted = true;
+	v->server = sc->server;
+	v->listener = sc->listener;
+	v->client = sc->client;
+}
+
+/* The verdicts that need no settings; false: there are settings to ask. */
+static bool
+decided_without(const struct settings *s, const struct facts *f, struct verdict *v)
+{
+	verdict_init(v);
+	if (is_local(f))
+		return true;
+	if (s != NULL)
+		return false;
+	v->action = ACT_DEFER;
+	v->reason = REASON_SETTINGS;
+	policy_reply(NULL, v, "");
+	return true;
+}
+
+void
+policy_mail(const struct settings *s, const struct facts *f, struct verdict *v)
+{
+	struct scene sc;
+
+	if (decided_without(s, f, v))
+		return;
+	scene_mail(&sc, s, f, false);
+	if (decided_at_rcpt(&sc)) {
+		v->action = ACT_LATER;
+		return;
+	}
+	decide(&sc, v);
+	count_session(&sc, v);
+	v->peer = sc.peer;
+}
+
+void
+policy_rcpt(const struct settings *s, const struct facts *f, struct verdict *v)
+{
+	struct scene sc;
+
+	if (decided_without(s, f, v))
+		return;
+	scene_mail(&sc, s, f, true);
+	decide(&sc, v);
+	if (decided_at_rcpt(&sc)) {
+		count_session(&sc, v);
+		v->peer = sc.peer;
+		v->domain = sc.domain;
+	} else if (sc.domain != NULL) {
+		v->counted = true;
+		v->domain = sc.domain;
+	} else if (v->action == ACT_REPORT) {
+		verdict_init(v);	/* MAIL has reported it, for all recipients */
+	}
+}
+
+void
+policy_starttls(const struct settings *s, const struct facts *f, struct verdict *v)
+{
+	struct scene sc;
+
+	if (decided_without(s, f, v))
+		return;
+	scene_session(&sc, s, f);
+	if (sc.base.value[KEY_MODE] != MODE_NONE)
+		return;
+	blame(v, REASON_TLS_REFUSED, sc.base.from[KEY_MODE], KEY_MODE);
+	policy_reply(&sc, v, "mode = none");
+	settle(sc.base.value[KEY_ENFORCE], v);
+	count_session(&sc, v);
+}
+
+void
+policy_commit(const struct settings *s, const struct facts *f, struct verdict *v)
+{
+	struct scene sc;
+
+	if (decided_without(s, f, v))
+		return;
+	scene_session(&sc, s, f);
+	if (settings_value(sc.listener, KEY_VERIFIES) == 0 || f->tls == TLS_NONE ||
+	    f->cert.status == CERT_TRUSTED)
+		return;
+	blame(v, REASON_CERT_UNKNOWN, sc.listener, KEY_VERIFIES);
+	policy_reply(&sc, v, "verifies = yes, but the server says that it did not verify");
+	settle(sc.base.value[KEY_ENFORCE], v);
+	count_session(&sc, v);
+}
+
+/* ---- what the server should do in the session ---- */
+
+bool
+policy_offers(const struct settings *s, const struct facts *f)
+{
+	struct scene sc;
+
+	if (s == NULL || is_local(f))
+		return true;
+	scene_session(&sc, s, f);
+	return sc.base.value[KEY_MODE] != MODE_NONE;
+}
+
+enum client_cert
+policy_asks(const struct settings *s, const struct facts *f)
+{
+	static const enum section of[] = { SEC_PEER, SEC_DOMAIN };
+	struct scene sc;
+	uint32_t weakest, strictest;
+
+	if (s == NULL || is_local(f))
+		return CC_NONE;
+	scene_session(&sc, s, f);
+	if (sc.base.value[KEY_CLIENT_CERT] >= CC_REQUIRE)
+		return sc.base.value[KEY_VERIFIES] != 0 ? CC_REQUIRE : CC_REQUEST;
+	if (sc.base.value[KEY_CLIENT_CERT] == CC_REQUEST)
+		return CC_REQUEST;
+	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++)
+		if (settings_range(s, of[i], KEY_CLIENT_CERT, &weakest, &strictest) &&
+		    strictest > CC_NONE)
+			return CC_REQUEST;
+	return CC_NONE;
+}
+
+/* Could a fingerprint of the certificate's DER satisfy it? */
+static bool
+pins_cert(const struct scene *sc, const struct need *n)
+{
+	struct list l = settings_list(sc->s, n->pins_by, KEY_FINGERPRINTS);
+	const unsigned char *pin;
+
+	while ((pin = list_next_pin(&l)) != NULL)
+		if (pin[0] == PIN_CERT)
+			return true;
+	return n->certs_by != NULL;
+}
+
+/* The mail, if what is decided of it now asks for a certificate that there is. */
+static bool
+scene_of_cert(struct scene *sc, const struct settings *s, const struct facts *f)
+{
+	bool rcpt = f->recipient != NULL && f->recipient[0] != '\0';
+
+	if (s == NULL || is_local(f) || f->tls == TLS_NONE || f->cert.status < CERT_UNTRUSTED)
+		return false;
+	scene_mail(sc, s, f, rcpt);
+	return needs_cert(sc) && (rcpt || !decided_at_rcpt(sc));
+}
+
+bool
+policy_needs_cert(const struct settings *s, const struct facts *f)
+{
+	struct scene sc;
+
+	return scene_of_cert(&sc, s, f);
+}
+
+bool
+policy_wants_cert(const struct settings *s, const struct facts *f)
+{
+	struct scene sc;
+	struct need needs[NEEDS_MAX];
+	size_t n;
+
+	if (!scene_of_cert(&sc, s, f))
+		return false;
+	n = policy_needs(&sc, needs);
+	for (size_t i = 0; i < n; i++)
+		if (pins_cert(&sc, &needs[i]))
+			return true;
+	return false;
+}

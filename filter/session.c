@@ -1,0 +1,139 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+
+#define FIRST_BUCKETS 1024
+#define SLAB_SESSIONS 64
+
+struct slab {
+	struct slab *next;
+	struct session session[SLAB_SESSIONS];
+};
+
+bool
+sessions_init(struct sessions *all)
+{
+	memset(all, 0, sizeof(*all));
+	all->buckets = FIRST_BUCKETS;
+	all->bucket = calloc(all->buckets, sizeof(struct session *));
+	return all->bucket != NULL;
+}
+
+void
+sessions_free(struct sessions *all)
+{
+	struct slab *slab;
+	struct session *s;
+
+	for (size_t i = 0; all->bucket != NULL && i < all->buckets; i++)
+		for (s = all->bucket[i]; s != NULL; s = s->next)
+			held_unref(s->held);
+	while ((slab = all->slabs) != NULL) {
+		all->slabs = slab->next;
+		free(slab);
+	}
+	free(all->bucket);
+	memset(all, 0, sizeof(*all));
+}
+
+/* smtpd's ids are part counter, part random: mixed, any of the bits will do. */
+static size_t
+place(uint64_t id, size_t buckets)
+{
+	id *= UINT64_C(0x9e3779b97f4a7c15);
+	return (size_t)(id >> 32) & (buckets - 1);
+}
+
+static struct session **
+slot(const struct sessions *all, uint64_t id)
+{
+	struct session **p = &all->bucket[place(id, all->buckets)];
+
+	while (*p != NULL && (*p)->id != id)
+		p = &(*p)->next;
+	return p;
+}
+
+/* Doubles the buckets; without memory for it the chains just get longer. */
+static void
+grow(struct sessions *all)
+{
+	size_t buckets = all->buckets * 2;
+	struct session **bucket = calloc(buckets, sizeof(struct session *));
+	struct session *s, *next, **p;
+
+	if (bucket == NULL)
+		return;
+	for (size_t i = 0; i < all->buckets; i++)
+		for (s = all->bucket[i]; s != NULL; s = next) {
+			next = s->next;
+			p = &bucket[place(s->id, buckets)];
+			s->next = *p;
+			*p = s;
+		}
+	free(all->bucket);
+	all->bucket = bucket;
+	all->buckets = buckets;
+}
+
+static struct session *
+unused(struct sessions *all)
+{
+	struct slab *slab;
+	struct session *s;
+
+	if (all->free == NULL) {
+		if ((slab = malloc(sizeof(*slab))) == NULL)
+			return NULL;
+		slab->next = all->slabs;
+		all->slabs = slab;
+		for (size_t i = 0; i < SLAB_SESSIONS; i++) {
+			slab->session[i].next = all->free;
+			all->free = &slab->session[i];
+		}
+	}
+	s = all->free;
+	all->free = s->next;
+	return s;
+}
+
+struct session *
+session_find(const struct sessions *all, uint64_t id)
+{
+	return *slot(all, id);
+}
+
+struct session *
+session_open(struct sessions *all, uint64_t id)
+{
+	struct session *s, **p;
+
+	session_close(all, id);
+	if (all->open >= all->buckets)
+		grow(all);
+	if ((s = unused(all)) == NULL)
+		return NULL;
+	memset(s, 0, offsetof(struct session, text));
+	s->text[0] = s->cipher[0] = s->helo[0] = s->host[0] = s->sender[0] = s->sender_domain[0] = '\0';
+	s->id = id;
+	p = &all->bucket[place(id, all->buckets)];
+	s->next = *p;
+	*p = s;
+	all->open++;
+	return s;
+}
+
+void
+session_close(struct sessions *all, uint64_t id)
+{
+	struct session **p = slot(all, id), *s = *p;
+
+	if (s == NULL)
+		return;
+	*p = s->next;
+	held_unref(s->held);
+	s->next = all->free;
+	all->free = s;
+	all->open--;
+}

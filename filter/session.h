@@ -1,0 +1,65 @@
+/*
+ * The SMTP sessions that smtpd has open, by their id of 64 bits.
+ *
+ * Sessions live in slabs that are used again and never given back, so what is
+ * held is bounded by the most that smtpd ever had open at once.  Finding,
+ * adding and dropping cost the same whatever their number.  A session owns a
+ * reference to the settings that it began under; what it waits for is others' to
+ * drop before it is closed.
+ */
+#ifndef TLSWARD_FILTER_SESSION_H
+#define TLSWARD_FILTER_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hold.h"
+#include "received.h"
+
+#define SESSION_ADDRESS 321	/* RFC 5321 4.5.3.1: 64 + '@' + 255, and the NUL */
+
+struct pending;
+
+struct session {
+	uint64_t id;
+	struct session *next;		/* in its bucket, or in the free list */
+	struct held *held;		/* settings; NULL: there were none */
+	struct addr client, listener;
+	bool authenticated;
+	bool verifies;			/* its listener refuses clients without a good certificate */
+	bool fed;			/* the feed has told of its certificate: */
+	bool unchecked;			/* that smtpd did not verify it */
+	bool has_fingerprint;
+	bool waited;			/* for the feed, in vain: not again */
+	bool damaged;			/* a line of the message could not be given back whole */
+	struct received received;	/* of the message that is coming */
+	struct pending *waiting;	/* its request that is not answered yet (pending.h) */
+	unsigned char fingerprint[32];	/* SHA-256 of the certificate's DER */
+	enum tls_version tls;
+	unsigned bits;
+	/* texts, from here on: a new session's are empty */
+	char text[17];			/* the id as smtpd wrote it */
+	char cipher[64];
+	char helo[NAME_SIZE];
+	char host[NAME_SIZE];		/* kept form of the name that smtpd greets with */
+	char sender[SESSION_ADDRESS];	/* for the log: cut at its end */
+	char sender_domain[NAME_SIZE];
+};
+
+struct sessions {
+	struct session **bucket;
+	size_t buckets;			/* a power of two */
+	size_t open;
+	struct session *free;
+	struct slab *slabs;
+};
+
+bool sessions_init(struct sessions *);		/* false: out of memory */
+void sessions_free(struct sessions *);
+struct session *session_find(const struct sessions *, uint64_t id);
+/* A new session, all zero or empty but for the id; one of that id that is open is begun anew.  NULL: out of memory. */
+struct session *session_open(struct sessions *, uint64_t id);
+void session_close(struct sessions *, uint64_t id);	/* nothing where it is not open */
+
+#endif
