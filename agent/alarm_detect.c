@@ -1,0 +1,289 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "alarm_detect.h"
+
+static struct event
+event_of(enum alarm kind, enum section section, const char *name, time_t now)
+{
+	struct event e = { .kind = kind, .section = section, .time = now };
+
+	snprintf(e.name, sizeof(e.name), "%s", name);
+	return e;
+}
+
+/* ---- certificates ---- */
+
+int32_t
+detect_mark(long days_left, bool ended, const uint32_t *bounds, size_t n)
+{
+	int32_t mark = MARK_NONE;
+
+	if (ended)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (days_left <= (long)bounds[i] && (int32_t)bounds[i] < mark)
+			mark = (int32_t)bounds[i];
+	if (days_left <= ALARM_WEEK && mark != MARK_NONE)
+		mark = days_left < 0 ? 0 : (int32_t)days_left;
+	return mark;
+}
+
+static struct event
+event_of_cert(enum alarm kind, const struct cert_memory *m, const char *file,
+    const struct cert_info *info, time_t now)
+{
+	struct event e = event_of(kind, (enum section)m->section, m->name, now);
+
+	snprintf(e.file, sizeof(e.file), "%s", file);
+	e.state = info->state;
+	if (info->parsed) {
+		snprintf(e.subject, sizeof(e.subject), "%s", info->subject);
+		memcpy(e.fingerprint, info->fingerprint, sizeof(e.fingerprint));
+		e.not_after = info->not_after;
+		e.days = (int32_t)info->days_left;
+	}
+	return e;
+}
+
+static bool
+is_fault(enum cert_state state)
+{
+	return state != CERT_STATE_OK && state != CERT_STATE_EXPIRING &&
+	    state != CERT_STATE_EXPIRED;
+}
+
+/* Another certificate, or one that was of no use and now is. */
+static void
+look_renewed(struct cert_memory *m, const char *file, const struct cert_info *info,
+    time_t now, alarm_raise *raise, void *arg)
+{
+	bool other = m->known && memcmp(m->fingerprint, info->fingerprint, 32) != 0;
+	struct event e;
+
+	if (other || !m->known) {
+		m->mark = MARK_NONE;
+		m->told = 0;
+	}
+	if (other || m->fault != CERT_STATE_OK) {
+		e = event_of_cert(ALARM_RENEWED, m, file, info, now);
+		snprintf(e.text, sizeof(e.text), "%s, valid for %ld days",
+		    other ? "another certificate is in the file" : "it can be used again",
+		    info->days_left);
+		raise(arg, &e);
+	}
+	m->known = true;
+	memcpy(m->fingerprint, info->fingerprint, 32);
+	m->fault = m->seen = CERT_STATE_OK;
+}
+
+static void
+look_expiry(struct cert_memory *m, const char *file, const struct cert_info *info,
+    const uint32_t *bounds, size_t n, time_t now, alarm_raise *raise, void *arg)
+{
+	int32_t mark = detect_mark(info->days_left, now > info->not_after, bounds, n);
+	struct event e;
+
+	if (m->told - now > ALARM_TRUST) {	/* a wrong clock had told */
+		m->mark = mark < 0 ? MARK_NONE : mark;
+		m->told = mark == MARK_NONE ? 0 : now;
+	}
+	if (mark >= m->mark)
+		return;
+	m->mark = mark;
+	m->told = now;
+	e = event_of_cert(mark < 0 ? ALARM_EXPIRED : ALARM_EXPIRING, m, file, info, now);
+	if (mark < 0)
+		snprintf(e.text, sizeof(e.text), "the certificate in %s has ended: put a new one "
+		    "there and have the mail server read it", file);
+	else
+		snprintf(e.text, sizeof(e.text), "the certificate in %s ends in %d day%s: renew it",
+		    file, e.days, e.days == 1 ? "" : "s");
+	raise(arg, &e);
+}
+
+bool
+detect_certificate(struct cert_memory *m, const char *file, const struct cert_info *info,
+    const uint32_t *bounds, size_t n, time_t now, alarm_raise *raise, void *arg)
+{
+	struct event e;
+
+	if (!is_fault(info->state)) {
+		look_renewed(m, file, info, now, raise, arg);
+		look_expiry(m, file, info, bounds, n, now, raise, arg);
+		return false;
+	}
+	/* A chain that is short ends all the same. */
+	if (info->parsed && m->known && memcmp(m->fingerprint, info->fingerprint, 32) == 0)
+		look_expiry(m, file, info, bounds, n, now, raise, arg);
+	if (m->fault == info->state)
+		return false;
+	if (m->seen != info->state) {
+		m->seen = info->state;
+		m->seen_since = now;
+		return true;
+	}
+	if (now >= m->seen_since && now - m->seen_since < ALARM_CONFIRM)
+		return true;
+	m->fault = info->state;
+	if (info->parsed) {
+		if (m->known && memcmp(m->fingerprint, info->fingerprint, 32) != 0)
+			m->mark = MARK_NONE;
+		m->known = true;
+		memcpy(m->fingerprint, info->fingerprint, 32);
+	}
+	e = event_of_cert(ALARM_UNUSABLE, m, file, info, now);
+	snprintf(e.text, sizeof(e.text), "%s", info->error);
+	raise(arg, &e);
+	return false;
+}
+
+/* ---- settings ---- */
+
+static uint32_t
+mib_value(const struct rule *r, enum key k)
+{
+	return rule_sets(r, k) ? settings_value(r, k) + 2 : 1;
+}
+
+static int
+order_rules(const struct settings *a, const struct rule *x, const struct settings *b,
+    const struct rule *y)
+{
+	struct addr ax, ay;
+
+	if (x == NULL || y == NULL)
+		return x == NULL ? 1 : -1;
+	if (x->section == SEC_LISTENER || x->section == SEC_CLIENT) {
+		ax = settings_addr(a, x);
+		ay = settings_addr(b, y);
+		return addr_cmp(&ax, &ay);
+	}
+	return strcmp(settings_name(a, x), settings_name(b, y));
+}
+
+void
+detect_modes(const struct settings *before, const struct settings *after,
+    enum changer by, time_t now, alarm_raise *raise, void *arg)
+{
+	const struct rule *x, *y;
+	struct event e;
+	size_t i, k;
+	int c;
+
+	for (int s = 0; s < SEC_RULES; s++)
+		for (i = k = 0;;) {
+			x = settings_at(before, (enum section)s, i);
+			y = settings_at(after, (enum section)s, k);
+			if (x == NULL && y == NULL)
+				break;
+			c = order_rules(before, x, after, y);
+			e = event_of(ALARM_MODE, (enum section)s, c <= 0 ?
+			    settings_name(before, x) : settings_name(after, y), now);
+			e.by = by;
+			e.old_mode = mib_value(c <= 0 ? x : NULL, KEY_MODE);
+			e.old_cert = mib_value(c <= 0 ? x : NULL, KEY_CLIENT_CERT);
+			e.new_mode = mib_value(c >= 0 ? y : NULL, KEY_MODE);
+			e.new_cert = mib_value(c >= 0 ? y : NULL, KEY_CLIENT_CERT);
+			if (e.old_mode != e.new_mode || e.old_cert != e.new_cert)
+				raise(arg, &e);
+			i += c <= 0;
+			k += c >= 0;
+		}
+}
+
+/* ---- listeners ---- */
+
+static enum alarm
+finding_kind(enum probe_finding f)
+{
+	switch (f) {
+	case PROBE_OTHER_CERTIFICATE:
+		return ALARM_NOT_SHOWN;
+	case PROBE_NOT_ASKING:
+	case PROBE_NOT_VERIFYING:
+		return ALARM_NOT_VERIFYING;
+	default:
+		return ALARM_FAULT;
+	}
+}
+
+static void
+tell_finding(const struct probe_target *t, const struct probe_expect *want,
+    const struct probe_result *r, const struct probe_found *f, time_t now,
+    alarm_raise *raise, void *arg)
+{
+	char listener[ADDR_TEXT];
+	struct event e;
+
+	addr_format_listener(&t->listener, listener);
+	if (finding_kind(f->what) == ALARM_NOT_SHOWN) {
+		e = event_of(ALARM_NOT_SHOWN, SEC_CERTIFICATE, want->certificate, now);
+		snprintf(e.file, sizeof(e.file), "%.*s", ALARM_TEXT - 1, want->file);
+		memcpy(e.fingerprint, want->chain[0], sizeof(e.fingerprint));
+		memcpy(e.shown, r->chain[0], sizeof(e.shown));
+	} else
+		e = event_of(finding_kind(f->what), SEC_LISTENER, listener, now);
+	snprintf(e.listener, sizeof(e.listener), "%s", listener);
+	if (t->sni[0] == '\0')
+		snprintf(e.text, sizeof(e.text), "%s", f->text);
+	else
+		snprintf(e.text, sizeof(e.text), "asked for %s: %.*s", t->sni, 240, f->text);
+	raise(arg, &e);
+}
+
+bool
+detect_listener(struct listener_memory *m, const struct probe_target *t,
+    const struct probe_expect *want, const struct probe_result *r,
+    const struct probe_found *found, size_t n, time_t now, alarm_raise *raise, void *arg)
+{
+	uint32_t seen = 0;
+	struct event e;
+
+	for (size_t i = 0; i < n; i++) {
+		if (found[i].what == PROBE_UNREACHABLE && !m->missed &&
+		    (m->told >> PROBE_UNREACHABLE & 1) == 0) {
+			m->missed = true;
+			return true;
+		}
+		seen |= 1u << found[i].what;
+		if ((m->told >> found[i].what & 1) == 0)
+			tell_finding(t, want, r, &found[i], now, raise, arg);
+	}
+	m->missed = false;
+	if (n == 0 && m->told != 0) {
+		e = event_of(ALARM_FINE, SEC_LISTENER, m->listener, now);
+		snprintf(e.listener, sizeof(e.listener), "%s", m->listener);
+		snprintf(e.text, sizeof(e.text), "%s%s%sas the settings say again",
+		    t->sni[0] == '\0' ? "" : "asked for ", t->sni, t->sni[0] == '\0' ? "" : ": ");
+		raise(arg, &e);
+	}
+	m->told = seen;
+	return seen != 0;
+}
+
+/* ---- refusals ---- */
+
+bool
+detect_refusals(struct rate_memory *m, enum section section, const char *name, uint64_t sum,
+    uint32_t limit, time_t now, alarm_raise *raise, void *arg)
+{
+	uint64_t n = sum > m->last ? sum - m->last : 0;
+	bool was = m->told, based = m->based;
+	struct event e;
+
+	m->last = sum;
+	m->based = true;
+	if (!based || limit == 0)
+		return false;
+	if (n < (limit + 1) / 2)
+		m->told = false;
+	else if (n >= limit && !m->told) {
+		m->told = true;
+		e = event_of(ALARM_REFUSALS, section, name, now);
+		e.refusals = n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+		e.limit = limit;
+		raise(arg, &e);
+	}
+	return m->told != was;
+}

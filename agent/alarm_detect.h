@@ -1,0 +1,88 @@
+/*
+ * What is worth an alarm: from what was known and what is seen now to events.
+ * Pure but for the memory that the caller hands in, so that one event is told
+ * once, also over a restart (alarm_memory.h); `now` is the wall clock.
+ *
+ * A certificate's alarms are told once for each certificate and mark: each of
+ * expiry_days, each day of the last week, the end.  A clock that jumps forward
+ * over some of them gets the last; one that is set back gets none again, unless
+ * it goes back more than ALARM_TRUST behind the moment of telling: then a wrong
+ * clock had told, and what it told counts for nothing.
+ */
+#ifndef TLSWARD_AGENT_ALARM_DETECT_H
+#define TLSWARD_AGENT_ALARM_DETECT_H
+
+#include <time.h>
+
+#include "alarm_event.h"
+#include "cert.h"
+#include "probe.h"
+
+#define ALARM_TRUST	(14 * 86400)	/* seconds */
+#define ALARM_CONFIRM	3		/* seconds for which a fault must last to be told */
+#define ALARM_WEEK	7		/* days: from then on, daily */
+#define MARK_NONE	INT32_MAX
+
+typedef void alarm_raise(void *arg, const struct event *);
+
+/* ---- certificates ---- */
+
+struct cert_memory {
+	uint32_t section;		/* SEC_CERTIFICATE or SEC_CA */
+	char name[72];
+	bool known;			/* a certificate was seen */
+	unsigned char fingerprint[32];	/* its */
+	int32_t mark;			/* days of the last alarm, MARK_NONE; -1: it has ended */
+	int64_t told;			/* when that was */
+	uint32_t fault;			/* enum cert_state that was told; CERT_STATE_OK: none */
+	/* not kept over a restart: */
+	uint32_t seen;			/* a fault that may pass */
+	int64_t seen_since;
+};
+
+/* The alarm's mark at so many days left: the smallest of the bounds, or the day itself. */
+int32_t detect_mark(long days_left, bool ended, const uint32_t *bounds, size_t n);
+/*
+ * True: look again after ALARM_CONFIRM, there is a fault that may pass (a key
+ * that comes after its certificate).
+ */
+bool detect_certificate(struct cert_memory *, const char *file, const struct cert_info *,
+    const uint32_t *bounds, size_t n, time_t now, alarm_raise *, void *arg);
+
+/* ---- settings ---- */
+
+/* Each rule whose mode or client_cert is another; either may lack it. */
+void detect_modes(const struct settings *before, const struct settings *after,
+    enum changer, time_t now, alarm_raise *, void *arg);
+
+/* ---- listeners ---- */
+
+struct listener_memory {
+	char listener[ADDR_TEXT], sni[NAME_SIZE];
+	uint32_t told;			/* bit f: PROBE finding f */
+	/* not kept over a restart: */
+	bool missed;			/* it was out of reach, once */
+	bool here;			/* of the last round */
+};
+
+/*
+ * What a probe found.  Out of reach is told the second time only: a server may
+ * be restarting.  True: probe again soon.
+ */
+bool detect_listener(struct listener_memory *, const struct probe_target *,
+    const struct probe_expect *, const struct probe_result *,
+    const struct probe_found *, size_t n, time_t now, alarm_raise *, void *arg);
+
+/* ---- refusals ---- */
+
+struct rate_memory {
+	uint64_t last;			/* the sum a minute ago */
+	bool based;			/* there was one */
+	bool told;			/* and it has not become quiet since */
+};
+
+/* Once a minute; sum is the refusals and would-refusals ever.  True: `told` changed. */
+bool detect_refusals(struct rate_memory *, enum section, const char *name, uint64_t sum,
+    uint32_t limit, time_t now, alarm_raise *, void *arg);
+
+#endif

@@ -1,0 +1,184 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alarm_event.h"
+#include "alarm_file.h"
+#include "cert.h"
+
+static const char magic[16] = "tlsward-queue-1";
+
+bool
+queue_init(struct event_queue *q)
+{
+	memset(q, 0, sizeof(*q));
+	return (q->at = calloc(ALARM_QUEUE, sizeof(*q->at))) != NULL;
+}
+
+void
+queue_free(struct event_queue *q)
+{
+	for (size_t i = 0; i < q->n; i++)
+		free(q->at[(q->first + i) % ALARM_QUEUE]);
+	free(q->at);
+	memset(q, 0, sizeof(*q));
+}
+
+static struct event *
+append(struct event_queue *q, const struct event *e)
+{
+	struct event *copy;
+
+	if (q->n == ALARM_QUEUE || (copy = malloc(sizeof(*copy))) == NULL)
+		return NULL;
+	*copy = *e;
+	q->at[(q->first + q->n++) % ALARM_QUEUE] = copy;
+	q->figures.queued = (uint32_t)q->n;
+	q->changed = true;
+	return copy;
+}
+
+void
+queue_raise(struct event_queue *q, const struct event *e, uint32_t rate, int64_t clock)
+{
+	struct event *copy;
+
+	if (clock - q->minute >= 60 || clock < q->minute) {
+		q->minute = clock;
+		q->in_minute = 0;
+	}
+	if (q->in_minute >= rate) {
+		q->figures.suppressed++;
+		return;
+	}
+	q->in_minute++;
+	q->last++;
+	if ((copy = append(q, e)) == NULL)
+		q->figures.lost++;
+	else
+		copy->number = q->last;
+}
+
+const struct event *
+queue_head(const struct event_queue *q)
+{
+	return q->n == 0 ? NULL : q->at[q->first];
+}
+
+void
+queue_done(struct event_queue *q, uint32_t number)
+{
+	if (q->n == 0 || q->at[q->first]->number != number)
+		return;
+	free(q->at[q->first]);
+	q->at[q->first] = NULL;
+	q->first = (q->first + 1) % ALARM_QUEUE;
+	q->n--;
+	q->figures.sent++;
+	q->figures.queued = (uint32_t)q->n;
+	q->changed = true;
+}
+
+/* ---- its file ---- */
+
+bool
+queue_save(struct event_queue *q, const char *path)
+{
+	struct alarm_file f;
+
+	if (!alarm_file_open(&f, path))
+		return false;
+	fwrite(magic, sizeof(magic), 1, f.to);
+	fwrite(&q->last, sizeof(q->last), 1, f.to);
+	for (size_t i = 0; i < q->n; i++)
+		fwrite(q->at[(q->first + i) % ALARM_QUEUE], sizeof(struct event), 1, f.to);
+	if (!alarm_file_close(&f))
+		return false;
+	q->changed = false;
+	return true;
+}
+
+static bool
+ended(const char *text, size_t size)
+{
+	return memchr(text, '\0', size) != NULL;
+}
+
+static bool
+sound(const struct event *e)
+{
+	return e->kind > ALARM_NONE && e->kind < ALARM_MAX && e->section <= SEC_MAX &&
+	    ended(e->name, sizeof(e->name)) && ended(e->listener, sizeof(e->listener)) &&
+	    ended(e->file, sizeof(e->file)) && ended(e->subject, sizeof(e->subject)) &&
+	    ended(e->text, sizeof(e->text)) && e->state < CERT_STATE_MAX;
+}
+
+void
+queue_load(struct event_queue *q, const char *path)
+{
+	char head[sizeof(magic)];
+	struct event e;
+	FILE *f = fopen(path, "re");
+
+	if (f == NULL)
+		return;
+	if (fread(head, sizeof(head), 1, f) == 1 && memcmp(head, magic, sizeof(magic)) == 0 &&
+	    fread(&q->last, sizeof(q->last), 1, f) == 1)
+		while (q->n < ALARM_QUEUE && fread(&e, sizeof(e), 1, f) == 1 && sound(&e) &&
+		    append(q, &e) != NULL)
+			;
+	fclose(f);
+	q->changed = false;
+}
+
+/* ---- words ---- */
+
+static const char *
+value_word(enum key key, uint32_t mib)
+{
+	char buf[16];
+
+	return mib < 2 ? "not set" : key_text(key, mib - 2, buf);
+}
+
+static const char *
+changer_word(uint32_t by)
+{
+	return by == BY_SNMP ? "SNMP" : by == BY_COMMAND ? "the command line" : "an editor";
+}
+
+const char *
+event_text(const struct event *e, char *buf, size_t size)
+{
+	const char *section = e->section < SEC_MAX ? section_words[e->section] : "";
+	const char *space = e->name[0] == '\0' ? "" : " ";
+
+	switch ((enum alarm)e->kind) {
+	case ALARM_MODE:
+		snprintf(buf, size, "[%s%s%s] mode: %s -> %s, client_cert: %s -> %s, by %s",
+		    section, space, e->name, value_word(KEY_MODE, e->old_mode),
+		    value_word(KEY_MODE, e->new_mode), value_word(KEY_CLIENT_CERT, e->old_cert),
+		    value_word(KEY_CLIENT_CERT, e->new_cert), changer_word(e->by));
+		break;
+	case ALARM_REJECTED:
+		snprintf(buf, size, "settings rejected: %s", e->text);
+		break;
+	case ALARM_ACCEPTED:
+		snprintf(buf, size, "settings accepted again");
+		break;
+	case ALARM_REFUSALS:
+		snprintf(buf, size, "[%s %s] refused %u in a minute, which is %u or more", section,
+		    e->name, e->refusals, e->limit);
+		break;
+	case ALARM_NOT_SHOWN:
+		snprintf(buf, size, "[listener %s] %s", e->listener, e->text);
+		break;
+	default:
+		snprintf(buf, size, "[%s%s%s] %s", section, space, e->name, e->text);
+		break;
+	}
+	return buf;
+}

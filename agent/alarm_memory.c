@@ -1,0 +1,198 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alarm_file.h"
+#include "alarm_memory.h"
+
+#define FIELDS 8
+
+void
+memory_free(struct alarm_memory *m)
+{
+	free(m->cert);
+	free(m->listener);
+	free(m->rate);
+	memset(m, 0, sizeof(*m));
+}
+
+/* One more, all zeroes, at the end of the array of n that a pointer at `array` leads to. */
+static void *
+grow(void *array, size_t *n, size_t size)
+{
+	void *old;
+	char *more;
+
+	memcpy(&old, array, sizeof(old));
+	if (*n >= MEMORY_MAX || (more = reallocarray(old, *n + 1, size)) == NULL)
+		return NULL;
+	memcpy(array, &more, sizeof(more));
+	return memset(more + size * (*n)++, 0, size);
+}
+
+struct cert_memory *
+memory_cert(struct alarm_memory *m, enum section section, const char *name)
+{
+	struct cert_memory *c;
+
+	for (size_t i = 0; i < m->ncert; i++)
+		if (m->cert[i].section == section && strcmp(m->cert[i].name, name) == 0)
+			return &m->cert[i];
+	if ((c = grow(&m->cert, &m->ncert, sizeof(*c))) == NULL)
+		return NULL;
+	c->section = section;
+	c->mark = MARK_NONE;
+	snprintf(c->name, sizeof(c->name), "%s", name);
+	return c;
+}
+
+struct listener_memory *
+memory_listener(struct alarm_memory *m, const char *listener, const char *sni)
+{
+	struct listener_memory *l;
+
+	for (size_t i = 0; i < m->nlistener; i++)
+		if (strcmp(m->listener[i].listener, listener) == 0 &&
+		    strcmp(m->listener[i].sni, sni) == 0)
+			return &m->listener[i];
+	if ((l = grow(&m->listener, &m->nlistener, sizeof(*l))) == NULL)
+		return NULL;
+	snprintf(l->listener, sizeof(l->listener), "%s", listener);
+	snprintf(l->sni, sizeof(l->sni), "%s", sni);
+	return l;
+}
+
+static size_t
+find_rate(const struct alarm_memory *m, enum section section, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < m->nrate; i++)
+		if (m->rate[i].section == section && strcmp(m->rate[i].name, name) == 0)
+			break;
+	return i;
+}
+
+bool
+memory_rate(const struct alarm_memory *m, enum section section, const char *name)
+{
+	return find_rate(m, section, name) < m->nrate;
+}
+
+void
+memory_set_rate(struct alarm_memory *m, enum section section, const char *name, bool told)
+{
+	size_t i = find_rate(m, section, name);
+	struct told_rate *r;
+
+	m->changed = true;
+	if (!told && i < m->nrate)
+		m->rate[i] = m->rate[--m->nrate];
+	else if (told && i == m->nrate && (r = grow(&m->rate, &m->nrate, sizeof(*r))) != NULL) {
+		r->section = section;
+		snprintf(r->name, sizeof(r->name), "%s", name);
+	}
+}
+
+/* ---- the file ---- */
+
+bool
+memory_save(struct alarm_memory *m, const char *path)
+{
+	struct alarm_file f;
+	char hex[65];
+
+	if (!alarm_file_open(&f, path))
+		return false;
+	fprintf(f.to, "tlsward-agent 1: what was told; remove it and all is told again\n");
+	if (m->rejected)
+		fprintf(f.to, "rejected\n");
+	for (size_t i = 0; i < m->ncert; i++) {
+		const struct cert_memory *c = &m->cert[i];
+
+		if (!c->known && c->fault == CERT_STATE_OK)
+			continue;
+		for (size_t k = 0; k < 32; k++)
+			snprintf(hex + 2 * k, 3, "%02x", c->fingerprint[k]);
+		fprintf(f.to, "%s\t%s\t%d\t%s\t%" PRId32 "\t%" PRId64 "\t%" PRIu32 "\n",
+		    section_words[c->section], c->name, c->known, hex, c->mark, c->told, c->fault);
+	}
+	for (size_t i = 0; i < m->nlistener; i++)
+		if (m->listener[i].told != 0)
+			fprintf(f.to, "listener\t%s\t%s\t%" PRIu32 "\n", m->listener[i].listener,
+			    m->listener[i].sni, m->listener[i].told);
+	for (size_t i = 0; i < m->nrate; i++)
+		fprintf(f.to, "refusals\t%s\t%s\n", section_words[m->rate[i].section],
+		    m->rate[i].name);
+	if (!alarm_file_close(&f))
+		return false;
+	m->changed = false;
+	return true;
+}
+
+static void
+take_cert(struct alarm_memory *m, enum section section, char **field, size_t n)
+{
+	struct cert_memory *c;
+	char two[3] = "";
+
+	if (n < 7 || strlen(field[3]) != 64 || strlen(field[1]) >= sizeof(c->name) ||
+	    (c = memory_cert(m, section, field[1])) == NULL)
+		return;
+	c->known = field[2][0] == '1';
+	for (size_t k = 0; k < 32; k++) {
+		memcpy(two, field[3] + 2 * k, 2);
+		c->fingerprint[k] = (unsigned char)strtoul(two, NULL, 16);
+	}
+	c->mark = (int32_t)strtol(field[4], NULL, 10);
+	c->told = strtoll(field[5], NULL, 10);
+	c->fault = (uint32_t)strtoul(field[6], NULL, 10);
+	if (c->fault >= CERT_STATE_MAX)
+		c->fault = CERT_STATE_OK;
+	c->seen = c->fault;
+}
+
+static void
+take_line(struct alarm_memory *m, char *line)
+{
+	struct listener_memory *l;
+	char *field[FIELDS];
+	enum section s;
+	size_t n = 0;
+
+	line[strcspn(line, "\n")] = '\0';
+	while (n < FIELDS && (field[n] = strsep(&line, "\t")) != NULL)
+		n++;
+	if (strcmp(field[0], "rejected") == 0)
+		m->rejected = true;
+	else if (strcmp(field[0], "listener") == 0 && n == 4) {
+		if (strlen(field[1]) < sizeof(l->listener) && strlen(field[2]) < sizeof(l->sni) &&
+		    (l = memory_listener(m, field[1], field[2])) != NULL)
+			l->told = (uint32_t)strtoul(field[3], NULL, 10) &
+			    ((1u << PROBE_FINDINGS) - 1);
+	} else if (strcmp(field[0], "refusals") == 0 && n == 3) {
+		s = section_find(field[1], strlen(field[1]));
+		if ((s == SEC_DOMAIN || s == SEC_PEER) && strlen(field[2]) < NAME_SIZE)
+			memory_set_rate(m, s, field[2], true);
+	} else {
+		s = section_find(field[0], strlen(field[0]));
+		if (s == SEC_CERTIFICATE || s == SEC_CA)
+			take_cert(m, s, field, n);
+	}
+}
+
+void
+memory_load(struct alarm_memory *m, const char *path)
+{
+	char line[1024];
+	FILE *f = fopen(path, "re");
+
+	memset(m, 0, sizeof(*m));
+	if (f == NULL)
+		return;
+	while (fgets(line, sizeof(line), f) != NULL)
+		take_line(m, line);
+	fclose(f);
+	m->changed = false;
+}

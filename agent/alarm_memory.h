@@ -1,0 +1,39 @@
+/*
+ * What was told already, in STATE_DIR/agent/state: lines of fields with a tab
+ * between them.  A line that cannot be read is left out: at worst something is
+ * told again.
+ */
+#ifndef TLSWARD_AGENT_ALARM_MEMORY_H
+#define TLSWARD_AGENT_ALARM_MEMORY_H
+
+#include "alarm_detect.h"
+
+#define MEMORY_MAX 10000		/* of each kind */
+
+struct told_rate {
+	enum section section;
+	char name[NAME_SIZE];
+};
+
+struct alarm_memory {
+	struct cert_memory *cert;
+	struct listener_memory *listener;
+	struct told_rate *rate;		/* those above their rate */
+	size_t ncert, nlistener, nrate;
+	bool rejected;			/* the settings are, and it was told */
+	bool changed;			/* since it was saved */
+};
+
+void memory_free(struct alarm_memory *);
+void memory_load(struct alarm_memory *, const char *path);
+bool memory_save(struct alarm_memory *, const char *path);	/* false: errno says why */
+
+/* What is known of it, made where nothing is.  NULL: no memory, or too many. */
+struct cert_memory *memory_cert(struct alarm_memory *, enum section, const char *name);
+struct listener_memory *memory_listener(struct alarm_memory *, const char *listener,
+    const char *sni);
+
+bool memory_rate(const struct alarm_memory *, enum section, const char *name);
+void memory_set_rate(struct alarm_memory *, enum section, const char *name, bool told);
+
+#endif

@@ -1,0 +1,114 @@
+/*
+ * What the commands of tlsward(1) share: the table's entry, options, messages,
+ * texts of values.
+ *
+ * A command's handler returns the exit status: 0 done, 1 refused or failed,
+ * 2 usage.  Results go to stdout, messages to stderr.
+ */
+#ifndef TLSWARD_AGENT_CMD_H
+#define TLSWARD_AGENT_CMD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "settings.h"
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct cmd {
+	const char *name;
+	const char *ini;	/* path of the INI */
+	bool json;
+	int status;		/* after a negative opt_parse: the exit status */
+};
+
+typedef int cmd_handler(struct cmd *, int argc, char **argv);	/* argv[0]: the command */
+cmd_handler cmd_check, cmd_show, cmd_set, cmd_unset, cmd_explain, cmd_status, cmd_setup,
+    cmd_render;
+cmd_handler cmd_cert;
+cmd_handler cmd_probe;
+
+/* ---- options ---- */
+
+enum opt_kind {
+	OPT_FLAG,		/* to: bool */
+	OPT_VALUE,		/* to: const char *, last one wins */
+	OPT_MAYBE,		/* to: const char *; "" where no =value was given */
+	OPT_LIST		/* to: struct opt_list, each occurrence */
+};
+#define OPT_LIST_MAX 64
+struct opt_list {
+	const char *item[OPT_LIST_MAX];
+	size_t count;
+};
+struct opt {
+	const char *name;	/* without the dashes; one letter: of one dash; NULL ends a table */
+	enum opt_kind kind;
+	void *to;
+	const char *arg;	/* what the help calls the value */
+	const char *help;
+};
+struct usage {
+	const char *synopsis;	/* after "tlsward " */
+	const char *text;	/* what it does, for --help */
+};
+
+/*
+ * Takes the options, wherever they stand before "--", out of argv and leaves
+ * the operands in argv[0..n-1]; their number n.  -c FILE and --help are known
+ * to every command.  Negative: all was said, exit with c->status.
+ */
+int opt_parse(struct cmd *, const struct usage *, const struct opt *, int argc, char **argv);
+
+/* ---- messages ---- */
+
+/* "tlsward", with the -c FILE that this run had, for commands to suggest; until the next call. */
+const char *cmd_self(const struct cmd *);
+
+/* "tlsward: …" on stderr; EXIT_FAILED. */
+int cmd_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same with a pointer to the command's --help; EXIT_USAGE. */
+int cmd_usage(const struct cmd *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* "; did you mean "X"?" where one of the n words is near (conf/nearest.h), or "".  Returns buf. */
+#define HINT_SIZE 64
+const char *meant(const char *typed, const char *const *words, size_t n, char buf[HINT_SIZE]);
+
+/* ---- settings and their texts ---- */
+
+/* Lets the agent know that this file, which has these settings, is the command line's. */
+void tell_agent(const struct settings *, const struct file_id *);
+
+/* The settings, or NULL after the errors were printed. */
+struct settings *cmd_settings(const struct cmd *);
+
+/* Says that there is no such section, and which there are; EXIT_USAGE. */
+int unknown_section(const struct cmd *, const char *word);
+/* Likewise for a key that the section does not take. */
+int unknown_key(const struct cmd *, enum section, const char *word);
+
+/*
+ * The value that the rule sets, as the INI would have it; the default's with
+ * r NULL.  "" where there is neither.  free(3) it; NULL: out of memory.
+ */
+char *setting_text(const struct settings *, const struct rule *, enum key);
+
+/* "[domain example.org]".  Returns buf; SECTION_TEXT holds any. */
+#define SECTION_TEXT (NAME_SIZE + 32)
+const char *section_text(enum section, const char *name, char buf[SECTION_TEXT]);
+
+/* Line where the rule has the key, or what implies it. */
+unsigned setting_line(const struct settings *, const struct rule *, enum key);
+
+/*
+ * The text on stdout, folded between words at 78 columns, where `column` is
+ * reached already and `indent` is that of further lines; a newline at the end.
+ */
+void put_folded(size_t column, size_t indent, const char *text);
+
+/* Writes text with control characters as \xHH: nothing that a terminal would act on. */
+void put_text(FILE *, const char *);
+
+#endif

@@ -1,0 +1,478 @@
+/*
+ * tlsward cert: the key store's commands, and what they share.
+ */
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cert.h"
+#include "cmd.h"
+#include "cmd_cert.h"
+#include "cmd_keystore.h"
+#include "edit.h"
+#include "keys.h"
+
+static const struct subcommand {
+	const char *name, *full;
+	cmd_handler *run;
+	const char *help;
+} commands[] = {
+	{ "create",	"cert create",	cert_create,	"make a key and a self-signed certificate" },
+	{ "csr",	"cert csr",	cert_csr,	"make a request for a CA" },
+	{ "import",	"cert import",	cert_import,	"take a certificate, its chain and its key" },
+	{ "list",	"cert list",	cert_list,	"print the certificates and their states" },
+	{ "show",	"cert show",	cert_show,	"print all about one" },
+	{ "use",	"cert use",	cert_use,	"choose the one that the server shows" },
+	{ "delete",	"cert delete",	cert_delete,	"remove one that no rule names" },
+};
+#define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void
+help(FILE *f)
+{
+	fprintf(f, "usage: tlsward [-c FILE] cert COMMAND [OPTION ...]\n"
+	    "       tlsward cert COMMAND --help\n\n"
+	    "The key store: certificates that the server shows, and their keys, in the\n"
+	    "folder certs beside the settings.\n\n");
+	for (size_t i = 0; i < NCOMMANDS; i++)
+		fprintf(f, "  %-10s%s\n", commands[i].name, commands[i].help);
+}
+
+int
+cmd_cert(struct cmd *c, int argc, char **argv)
+{
+	const char *words[NCOMMANDS];
+	char hint[HINT_SIZE];
+	int at = 1;
+
+	for (; at < argc && strncmp(argv[at], "-c", 2) == 0; at++) {
+		if (argv[at][2] == '\0' && at + 1 >= argc)
+			return cmd_usage(c, "-c needs a file");
+		c->ini = argv[at][2] != '\0' ? argv[at] + 2 : argv[++at];
+	}
+	if (at == argc) {
+		help(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0 ||
+	    strcmp(argv[at], "help") == 0) {
+		help(stdout);
+		return EXIT_DONE;
+	}
+	for (size_t i = 0; i < NCOMMANDS; i++) {
+		if (strcmp(commands[i].name, argv[at]) == 0) {
+			/* No core file may hold a key, and no file is made for others by default. */
+			setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+			umask(077);
+			c->name = commands[i].full;
+			return commands[i].run(c, argc - at, argv + at);
+		}
+		words[i] = commands[i].name;
+	}
+	if (argv[at][0] == '-')
+		return cmd_usage(c, "unknown option %.64s before the command", argv[at]);
+	return cmd_usage(c, "there is no command \"%.64s\"%s", argv[at],
+	    meant(argv[at], words, NCOMMANDS, hint));
+}
+
+bool
+cert_name(struct cmd *c, const char *word, char out[NAME_SIZE])
+{
+	const char *wrong = section_name_normal(SEC_CERTIFICATE, word, strlen(word), out, NAME_SIZE);
+
+	if (wrong != NULL)
+		c->status = cmd_usage(c, "the name \"%.64s\" %s", word, wrong);
+	return wrong == NULL;
+}
+
+bool
+cert_operand(struct cmd *c, int n, char **argv, char out[NAME_SIZE])
+{
+	if (n == 1)
+		return cert_name(c, argv[0], out);
+	c->status = n == 0 ? cmd_usage(c, "which certificate?  Give it a NAME, as in "
+	    "[certificate NAME]") : cmd_usage(c, "takes one NAME, not \"%.64s\" too", argv[1]);
+	return false;
+}
+
+const struct rule *
+cert_user(const struct settings *s, const char *name, size_t nth)
+{
+	static const enum section users[] = { SEC_SERVER, SEC_LISTENER, SEC_CLIENT };
+	const struct rule *r;
+	const char *named;
+
+	for (size_t u = 0; u < sizeof(users) / sizeof(users[0]); u++)
+		for (size_t i = 0; (r = settings_at(s, users[u], i)) != NULL; i++) {
+			named = settings_text(s, r, KEY_CERTIFICATE);
+			if (named != NULL && strcmp(named, name) == 0 && nth-- == 0)
+				return r;
+		}
+	return NULL;
+}
+
+unsigned
+cert_expiring_days(const struct settings *s)
+{
+	struct list list = settings_list(s, settings_find(s, SEC_AGENT, ""), KEY_EXPIRY_DAYS);
+	uint32_t most = 0, days;
+	bool any = false;
+
+	for (; list_next_number(&list, &days); any = true)
+		most = days > most ? days : most;
+	return any ? most : CERT_EXPIRING_PRESET;
+}
+
+/* ---- the servers ---- */
+
+/* Has that server counted anything here? */
+static bool
+server_used(const struct settings *s, const char *server)
+{
+	const struct rule *r = settings_find(s, SEC_SERVER, "");
+	const char *dir = settings_text(s, r, KEY_STATE_DIR);
+	char path[4096];
+
+	if (dir == NULL)
+		dir = key_table[KEY_STATE_DIR].preset_text;
+	return snprintf(path, sizeof(path), "%s/%s/counters", dir, server) < (int)sizeof(path) &&
+	    access(path, F_OK) == 0;
+}
+
+void
+cert_tell_servers(const struct settings *s, const char *file)
+{
+	bool smtpd = server_used(s, "opensmtpd"), exim = server_used(s, "exim");
+
+	if (exim || !smtpd)
+		printf("Exim shows it from the next connection on.\n");
+	if (smtpd || !exim)
+		printf("OpenSMTPD reads certificates only when it starts: if its smtpd.conf names\n"
+		    "%s, restart it (systemctl restart opensmtpd).\n", file);
+}
+
+/* ---- into the store ---- */
+
+#define LINE_MAX_OCTETS 198	/* of the INI; see tlsward.ini(5) */
+
+/* A longer line would be the INI's error, and a riddle. */
+static bool
+fits_a_line(const struct cmd *c, const char *path)
+{
+	if (strlen("file = ") + strlen(path) <= LINE_MAX_OCTETS)
+		return true;
+	cmd_error("%s: the path %s is too long for a line of %d octets; keep the settings in a "
+	    "folder with a shorter name", c->ini, path, LINE_MAX_OCTETS);
+	return false;
+}
+
+/* What the section names, where that is not the store's own. */
+static void
+tell_replaced(const struct cmd *c, const struct settings *s, const struct pair *p,
+    enum key k, const char *now)
+{
+	const struct rule *r = settings_find(s, SEC_CERTIFICATE, p->name);
+	const char *was = settings_text(s, r, k);
+
+	if (was != NULL && strcmp(was, now) != 0)
+		printf("%s: [certificate %s] named %s, which stays as it is\n", c->ini, p->name, was);
+}
+
+static enum edit_status
+write_section(const struct cmd *c, const char *name, const char *file, const char *key,
+    struct edit_result *res)
+{
+	const struct edit edits[] = {
+		{ EDIT_SET, SEC_CERTIFICATE, name, KEY_FILE, file },
+		{ EDIT_SET, SEC_CERTIFICATE, name, KEY_KEY, key },
+	};
+
+	return edit_apply(c->ini, edits, sizeof(edits) / sizeof(edits[0]), res);
+}
+
+int
+cert_install(const struct cmd *c, struct keystore *ks, const struct settings *s,
+    const struct pair *p)
+{
+	bool fresh = settings_find(s, SEC_CERTIFICATE, p->name) == NULL;
+	char file[STORE_PATH], key[STORE_PATH], why[STORE_WHY], undo[STORE_WHY];
+	struct edit_result res = { 0 };
+	enum edit_status status;
+
+	keystore_path(ks, p->name, STORE_CERT, file);
+	keystore_path(ks, p->name, STORE_KEY, key);
+	if (!fits_a_line(c, file))
+		return EXIT_FAILED;
+	keystore_drop(ks, p->name, STORE_NEW_KEY);
+	if (!keystore_put(ks, p->name, STORE_KEY, p->key, p->key_len, p->access, why) ||
+	    !keystore_put(ks, p->name, STORE_CERT, p->cert, p->cert_len, p->access, why) ||
+	    !keystore_swap(ks, why)) {
+		cmd_error("%s", why);
+		goto undo;
+	}
+	status = write_section(c, p->name, file, key, &res);
+	if (status != EDIT_OK && status != EDIT_SAME) {
+		cmd_error("%s", res.text);
+		goto undo;
+	}
+	keystore_keep(ks);
+	printf("%s: %s; %s\n%s: %s\n", key, p->key_said, p->access->text, file, p->cert_said);
+	tell_replaced(c, s, p, KEY_FILE, file);
+	tell_replaced(c, s, p, KEY_KEY, key);
+	if (status == EDIT_OK)
+		printf("%s: [certificate %s] %s\n", c->ini, p->name, fresh ? "added" : "changed");
+	if (cert_user(s, p->name, 0) == NULL)
+		printf("No rule names it yet; to make the server show it:\n  %s cert use %s\n",
+		    cmd_self(c), p->name);
+	if (!fresh || cert_user(s, p->name, 0) != NULL)
+		cert_tell_servers(s, file);
+	edit_result_free(&res);
+	return EXIT_DONE;
+undo:
+	if (!keystore_undo(ks, undo))
+		cmd_error("%s", undo);
+	edit_result_free(&res);
+	return EXIT_FAILED;
+}
+
+/* ---- use ---- */
+
+/* The rule to change: [server], or the listener.  False: said, c->status. */
+static bool
+take_listener(struct cmd *c, const char *listener, struct edit *e, char name[NAME_SIZE])
+{
+	const char *wrong;
+
+	e->section = SEC_SERVER;
+	e->name = name;
+	name[0] = '\0';
+	if (listener == NULL)
+		return true;
+	e->section = SEC_LISTENER;
+	wrong = section_name_normal(SEC_LISTENER, listener, strlen(listener), name, NAME_SIZE);
+	if (wrong != NULL)
+		c->status = cmd_usage(c, "--listener \"%.64s\" %s", listener, wrong);
+	return wrong == NULL;
+}
+
+static bool
+fit_for_use(const struct settings *s, const struct rule *r, bool force)
+{
+	const char *file = settings_text(s, r, KEY_FILE), *key = settings_text(s, r, KEY_KEY);
+	struct cert_info *info = malloc(sizeof(*info));
+	bool fit = false;
+
+	if (info == NULL) {
+		cmd_error("out of memory");
+		return false;
+	}
+	switch (cert_inspect(file, key, time(NULL), 0, info)) {
+	case CERT_STATE_UNREADABLE:
+	case CERT_STATE_KEY_MISMATCH:
+	case CERT_STATE_EXPIRED:
+	case CERT_STATE_NOT_YET:
+		fit = force;
+		if (!force)
+			cmd_error("%s: %s (or --force)", settings_name(s, r), info->error);
+		break;
+	default:
+		fit = true;
+		break;
+	}
+	free(info);
+	return fit;
+}
+
+static int
+use(struct cmd *c, const struct settings *s, const struct rule *r, struct edit *e)
+{
+	struct edit_result res = { 0 };
+	bool fresh = settings_find(s, e->section, e->name) == NULL;
+	enum edit_status status = edit_apply(c->ini, e, 1, &res);
+	char title[SECTION_TEXT];
+
+	if (status == EDIT_OK || status == EDIT_SAME) {
+		printf("%s: %s certificate = %s%s\n", c->ini, section_text(e->section, e->name, title),
+		    e->value, status == EDIT_SAME ? ", as before" : fresh ?
+		    ", in a section that was not there" : "");
+		cert_tell_servers(s, settings_text(s, r, KEY_FILE));
+	} else {
+		cmd_error("%s", res.text);
+	}
+	edit_result_free(&res);
+	return status == EDIT_OK || status == EDIT_SAME ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int
+no_such(const struct cmd *c, const struct settings *s, const char *name)
+{
+	const struct rule *r;
+
+	cmd_error("%s: there is no [certificate %s]", c->ini, name);
+	for (size_t i = 0; (r = settings_at(s, SEC_CERTIFICATE, i)) != NULL; i++)
+		fprintf(stderr, "%s%s", i == 0 ? "There are: " : ", ", settings_name(s, r));
+	if (settings_count(s, SEC_CERTIFICATE) > 0)
+		fprintf(stderr, "\n");
+	return EXIT_FAILED;
+}
+
+int
+cert_use(struct cmd *c, int argc, char **argv)
+{
+	static const struct usage usage = { "cert use NAME [--listener ADDRESS:PORT] [--force]",
+	    "Makes the server, or one of its listeners, show the certificate: sets\n"
+	    "certificate = NAME in [server] or in that [listener].  Refused for one that no\n"
+	    "client would accept: expired, not yet valid, unreadable, with another key.\n" };
+	const char *listener = NULL;
+	bool force = false;
+	const struct opt options[] = {
+		{ "listener", OPT_VALUE, &listener, "ADDRESS:PORT", "only there" },
+		{ "force", OPT_FLAG, &force, NULL, "in whatever state it is" },
+		{ NULL, OPT_FLAG, NULL, NULL, NULL }
+	};
+	char name[NAME_SIZE], rule[NAME_SIZE];
+	struct edit e = { .op = EDIT_SET, .key = KEY_CERTIFICATE };
+	const struct rule *r;
+	struct settings *s;
+	int n, status = EXIT_FAILED;
+
+	if ((n = opt_parse(c, &usage, options, argc, argv)) < 0 || !cert_operand(c, n, argv, name) ||
+	    !take_listener(c, listener, &e, rule))
+		return c->status;
+	if ((s = cmd_settings(c)) == NULL)
+		return EXIT_FAILED;
+	e.value = name;
+	if ((r = settings_find(s, SEC_CERTIFICATE, name)) == NULL)
+		no_such(c, s, name);
+	else if (fit_for_use(s, r, force))
+		status = use(c, s, r, &e);
+	settings_free(s);
+	return status;
+}
+
+/* ---- delete ---- */
+
+static bool
+refuse_used(const struct cmd *c, const struct settings *s, const char *name)
+{
+	char title[SECTION_TEXT];
+	const struct rule *r;
+	size_t n;
+
+	for (n = 0; (r = cert_user(s, name, n)) != NULL; n++)
+		cmd_error("%s:%u: %s names certificate %s; choose another there with "
+		    "`tlsward cert use`, or remove that line", c->ini,
+		    settings_line(s, r, KEY_CERTIFICATE),
+		    section_text((enum section)r->section, settings_name(s, r), title), name);
+	if (n > 0)
+		cmd_error("%s was not deleted", name);
+	return n > 0;
+}
+
+/* Another section may name the same file. */
+static bool
+shared(const struct settings *s, const char *name, const char *path)
+{
+	static const enum key keys[] = { KEY_FILE, KEY_KEY };
+	const struct rule *r;
+	const char *named;
+
+	for (size_t i = 0; (r = settings_at(s, SEC_CERTIFICATE, i)) != NULL; i++)
+		for (size_t k = 0; k < 2; k++) {
+			named = settings_text(s, r, keys[k]);
+			if (strcmp(settings_name(s, r), name) != 0 && named != NULL &&
+			    strcmp(named, path) == 0)
+				return true;
+		}
+	return false;
+}
+
+/* Files of the section that are not the store's are not ours to remove. */
+static void
+tell_outside(const struct settings *s, const struct keystore *ks, const char *name)
+{
+	const struct rule *r = settings_find(s, SEC_CERTIFICATE, name);
+	const char *file = settings_text(s, r, KEY_FILE), *key = settings_text(s, r, KEY_KEY);
+	char path[STORE_PATH];
+
+	if (file != NULL && strcmp(file, keystore_path(ks, name, STORE_CERT, path)) != 0)
+		printf("%s: not in the store, stays\n", file);
+	if (key != NULL && strcmp(key, keystore_path(ks, name, STORE_KEY, path)) != 0)
+		printf("%s: not in the store, stays\n", key);
+}
+
+static int
+delete_files(const struct cmd *c, struct keystore *ks, const struct settings *s, const char *name,
+    bool keep, bool section)
+{
+	const struct edit e = { .op = EDIT_REMOVE, .section = SEC_CERTIFICATE, .name = name };
+	bool gone[STORE_FILES] = { false };
+	char path[STORE_PATH], why[STORE_WHY];
+	struct edit_result res = { 0 };
+
+	for (int f = 0; !keep && f < STORE_FILES; f++)
+		if (keystore_has(ks, name, (enum store_file)f) &&
+		    !shared(s, name, keystore_path(ks, name, (enum store_file)f, path))) {
+			keystore_drop(ks, name, (enum store_file)f);
+			gone[f] = true;
+		}
+	if (ks->fd != -1 && !keystore_swap(ks, why))
+		return cmd_error("%s", why);
+	if (section && edit_apply(c->ini, &e, 1, &res) != EDIT_OK) {
+		cmd_error("%s", res.text);
+		edit_result_free(&res);
+		return EXIT_FAILED;
+	}
+	keystore_keep(ks);
+	if (section)
+		printf("%s: [certificate %s] removed\n", c->ini, name);
+	for (int f = 0; f < STORE_FILES; f++)
+		if (gone[f])
+			printf("%s: removed\n", keystore_path(ks, name, (enum store_file)f, path));
+	if (!keep && section)
+		tell_outside(s, ks, name);
+	edit_result_free(&res);
+	return EXIT_DONE;
+}
+
+int
+cert_delete(struct cmd *c, int argc, char **argv)
+{
+	static const struct usage usage = { "cert delete NAME [--keep-files]",
+	    "Removes the section and, from the store, certificate and key.  Refused while a\n"
+	    "rule names it.  Files that the section names elsewhere stay.\n" };
+	bool keep = false, section, found = false;
+	const struct opt options[] = {
+		{ "keep-files", OPT_FLAG, &keep, NULL, "only remove the section" },
+		{ NULL, OPT_FLAG, NULL, NULL, NULL }
+	};
+	char name[NAME_SIZE], why[STORE_WHY];
+	struct keystore ks;
+	struct settings *s;
+	int n, status = EXIT_FAILED;
+
+	if ((n = opt_parse(c, &usage, options, argc, argv)) < 0 || !cert_operand(c, n, argv, name))
+		return c->status;
+	if ((s = cmd_settings(c)) == NULL)
+		return EXIT_FAILED;
+	if (!keystore_open(&ks, c->ini, false, why)) {
+		cmd_error("%s", why);
+		goto out;
+	}
+	section = settings_find(s, SEC_CERTIFICATE, name) != NULL;
+	for (int f = 0; !keep && f < STORE_FILES; f++)
+		found = found || keystore_has(&ks, name, (enum store_file)f);
+	if (!section && !found)
+		status = no_such(c, s, name);
+	else if (!refuse_used(c, s, name))
+		status = delete_files(c, &ks, s, name, keep, section);
+out:
+	keystore_close(&ks);
+	settings_free(s);
+	return status;
+}

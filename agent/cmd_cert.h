@@ -1,0 +1,60 @@
+/*
+ * What the commands `tlsward cert ...` share.  Each command is a handler as in
+ * cmd.h, argv[0] being its own word.
+ *
+ * A private key is in memory of its own, which is cleansed before it is freed,
+ * and in files that cmd_keystore.h makes; never in an argument, a message or an
+ * environment variable.
+ */
+#ifndef TLSWARD_AGENT_CMD_CERT_H
+#define TLSWARD_AGENT_CMD_CERT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cmd.h"
+#include "cmd_keystore.h"
+#include "read.h"
+
+cmd_handler cert_create, cert_csr, cert_import, cert_list, cert_show, cert_delete, cert_use;
+
+/* The kept form of a certificate's NAME.  False: said, c->status. */
+bool cert_name(struct cmd *, const char *word, char out[NAME_SIZE]);
+/* The one operand that most commands take.  False: said, c->status. */
+bool cert_operand(struct cmd *, int n, char **argv, char out[NAME_SIZE]);
+
+/* A pair in PEM, on its way into the store. */
+struct pair {
+	const char *name;
+	const char *cert, *key;		/* texts */
+	size_t cert_len, key_len;
+	const char *cert_said, *key_said;	/* what they are, for the output */
+	const struct store_access *access;
+};
+
+/*
+ * Puts the pair into the store and its section into the INI: all or nothing.
+ * A key of a request is the pair's own by now, and goes.  EXIT_DONE after what
+ * was done was printed, else EXIT_FAILED after the reason was.
+ */
+int cert_install(const struct cmd *, struct keystore *, const struct settings *,
+    const struct pair *);
+
+/* Who sees a changed certificate when: a line for each server that is in use here. */
+void cert_tell_servers(const struct settings *, const char *file);
+
+/* The nth rule that names the certificate; NULL: no more. */
+const struct rule *cert_user(const struct settings *, const char *name, size_t nth);
+
+/* From how many days on a certificate counts as expiring: the greatest of expiry_days. */
+#define CERT_EXPIRING_PRESET 30
+unsigned cert_expiring_days(const struct settings *);
+
+/*
+ * For `tlsward check`: reports a warning for each certificate that is not in
+ * order or soon will not be, and for each CA, CRL and file of pins that cannot
+ * be used.
+ */
+void cert_check(const struct settings *, read_report *, void *arg);
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * What `tlsward check` says of the files that the settings name: certificates
+ * and keys, CAs, CRLs and files of pins.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ca.h"
+#include "cert.h"
+#include "cert_verify.h"
+#include "cmd_cert.h"
+
+struct check {
+	const struct settings *s;
+	read_report *report;
+	void *arg;
+};
+
+static void warn(const struct check *, unsigned line, const char *, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void
+warn(const struct check *c, unsigned line, const char *format, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	c->report(c->arg, SEV_WARNING, settings_path(c->s), line, text);
+}
+
+static void
+check_certificate(const struct check *c, const struct rule *r, struct cert_info *info)
+{
+	const char *name = settings_name(c->s, r);
+	const char *file = settings_text(c->s, r, KEY_FILE), *key = settings_text(c->s, r, KEY_KEY);
+	enum cert_state state = cert_inspect(file, key, time(NULL), cert_expiring_days(c->s), info);
+
+	if (state != CERT_STATE_OK)
+		warn(c, settings_line(c->s, r, state == CERT_STATE_KEY_MISMATCH ? KEY_KEY : KEY_FILE),
+		    "[certificate %s]: %s", name, info->error);
+	if (info->key_open)
+		warn(c, settings_line(c->s, r, KEY_KEY), "[certificate %s]: %s can be read by everybody: "
+		    "chmod o-r it", name, key);
+}
+
+static void
+check_ca(const struct check *c, const struct rule *r)
+{
+	char why[512];
+	struct ca *ca = ca_load(settings_text(c->s, r, KEY_FILE), settings_text(c->s, r, KEY_CRL),
+	    false, why, sizeof(why));
+
+	if (ca == NULL)
+		warn(c, settings_line(c->s, r, KEY_FILE), "[ca %s]: cannot be used, so mail that needs it "
+		    "waits: %s", settings_name(c->s, r), why);
+	ca_free(ca);
+}
+
+static void
+check_pins(const struct check *c, const struct rule *r, struct cert_verifier *v)
+{
+	const char *certs = settings_text(c->s, r, KEY_CERTS);
+	unsigned char any[32] = { 0 };
+	char why[512];
+
+	if (certs == NULL || v == NULL || cert_file_pins(v, certs, any, why, sizeof(why)) ||
+	    why[0] == '\0')
+		return;
+	warn(c, settings_line(c->s, r, KEY_CERTS), "[%s %s]: certs cannot be used: %s",
+	    section_words[r->section], settings_name(c->s, r), why);
+}
+
+void
+cert_check(const struct settings *s, read_report *report, void *arg)
+{
+	const struct check c = { s, report, arg };
+	struct cert_info *info = malloc(sizeof(*info));
+	struct cert_verifier *v = cert_verifier_new();
+	const struct rule *r;
+	size_t i;
+
+	for (i = 0; info != NULL && (r = settings_at(s, SEC_CERTIFICATE, i)) != NULL; i++)
+		check_certificate(&c, r, info);
+	for (i = 0; (r = settings_at(s, SEC_CA, i)) != NULL; i++)
+		check_ca(&c, r);
+	for (int section = 0; section < SEC_RULES; section++)
+		for (i = 0; (r = settings_at(s, (enum section)section, i)) != NULL; i++)
+			check_pins(&c, r, v);
+	cert_verifier_free(v);
+	free(info);
+}

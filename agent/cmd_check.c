@@ -1,0 +1,94 @@
+/*
+ * tlsward check: all errors and warnings of the settings, and of the server's
+ * own configuration beside them.
+ */
+#include <stdio.h>
+
+#include "cmd.h"
+#include "cmd_against.h"
+#include "cmd_cert.h"
+#include "cmd_json.h"
+#include "read.h"
+
+struct findings {
+	struct json *json;		/* NULL: text */
+	unsigned errors, warnings;
+};
+
+static void
+finding(void *arg, enum severity severity, const char *path, unsigned line, const char *text)
+{
+	struct findings *all = arg;
+
+	if (severity == SEV_ERROR)
+		all->errors++;
+	else
+		all->warnings++;
+	if (all->json == NULL) {
+		read_report_file(stdout, severity, path, line, text);
+		return;
+	}
+	json_object(all->json, NULL);
+	json_string(all->json, "severity", severity == SEV_ERROR ? "error" : "warning");
+	json_string(all->json, "file", path);
+	json_number(all->json, "line", line);
+	json_string(all->json, "text", text);
+	json_close(all->json);
+}
+
+static const char *
+plural(unsigned n)
+{
+	return n == 1 ? "" : "s";
+}
+
+int
+cmd_check(struct cmd *c, int argc, char **argv)
+{
+	static const struct usage usage = { "check [--against FILE] [--json]",
+	    "Prints every error and warning of the settings as FILE:LINE: what is wrong and\n"
+	    "what would be right.  Exits 1 if there are errors, 0 if there are only warnings.\n"
+	    "With --against, also each difference to the server's own configuration that\n"
+	    "makes a rule ineffective: an smtpd.conf, or what `exim -bP` prints.\n" };
+	const char *against = NULL;
+	const struct opt options[] = {
+		{ "against", OPT_VALUE, &against, "FILE", "compare it, too; - is standard input" },
+		{ "json", OPT_FLAG, &c->json, NULL, "as JSON" },
+		{ NULL, OPT_FLAG, NULL, NULL, NULL }
+	};
+	struct findings all = { 0 };
+	struct settings *s;
+	struct json j;
+	int n;
+
+	if ((n = opt_parse(c, &usage, options, argc, argv)) < 0)
+		return c->status;
+	if (n > 0)
+		return cmd_usage(c, "takes no operand \"%.64s\"; another file is named by -c FILE",
+		    argv[0]);
+	if (c->json) {
+		all.json = &j;
+		json_begin(&j, stdout);
+		json_string(&j, "file", c->ini);
+		json_array(&j, "findings");
+	}
+	s = settings_read(c->ini, true, finding, &all);
+	if (s != NULL)
+		cert_check(s, finding, &all);
+	if (s != NULL && against != NULL)
+		check_against(&(struct against){ s, c->ini, finding, &all }, against);
+	if (c->json) {
+		json_close(&j);
+		json_number(&j, "errors", all.errors);
+		json_number(&j, "warnings", all.warnings);
+		json_bool(&j, "ok", s != NULL && all.errors == 0);
+		json_end(&j);
+	} else if (s != NULL && all.errors + all.warnings == 0) {
+		printf("%s: no errors, no warnings\n", c->ini);
+	} else {
+		printf("%s: %u error%s, %u warning%s\n", c->ini, all.errors, plural(all.errors),
+		    all.warnings, plural(all.warnings));
+	}
+	settings_free(s);
+	return s != NULL && all.errors == 0 ? EXIT_DONE : EXIT_FAILED;
+}

@@ -1,0 +1,431 @@
+/*
+ * tlsward setup: makes what is missing on a machine, once or again.
+ *
+ *	the agent's user
+ *	the folder of the settings, which the agent writes, and a first file
+ *	state_dir with a folder for the agent and one for each server's
+ *	counters, owned by the user that server runs as
+ */
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <libgen.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "keys.h"
+#include "read.h"
+
+#define AGENT_USER "tlsward"
+#define SAMPLE TLSWARD_PREFIX "/share/doc/tlsward/tlsward.ini"
+
+struct setup {
+	const char *ini;
+	bool dry;		/* change nothing: --dry-run, or not root */
+	const char *change;	/* the word for a change: "done", "would", or "root" for what needs it */
+	unsigned todo, failed;	/* what a dry run would change; what went wrong */
+};
+
+struct owner {
+	const char *name;
+	uid_t uid;
+	gid_t gid;
+	bool known;		/* false: a user that a dry run did not make */
+};
+
+enum outcome { RIGHT, CHANGE, NOTE, FAIL };
+
+static void say(struct setup *, enum outcome, const char *, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A line of what was found or done. */
+static void
+say(struct setup *su, enum outcome what, const char *format, ...)
+{
+	const char *word = "ok";
+	va_list ap;
+
+	if (what == CHANGE) {
+		word = su->change;
+		su->todo++;
+	} else if (what == NOTE) {
+		word = "note";
+	} else if (what == FAIL) {
+		word = "FAILED";
+		su->failed++;
+	}
+	printf("%-7s ", word);
+	va_start(ap, format);
+	vprintf(format, ap);
+	va_end(ap);
+	printf("\n");
+	fflush(stdout);
+}
+
+/* ---- users ---- */
+
+static bool
+find_owner(const char *name, struct owner *o)
+{
+	const struct passwd *pw = getpwnam(name);
+
+	*o = (struct owner){ .name = name };
+	if (pw == NULL)
+		return false;
+	o->uid = pw->pw_uid;
+	o->gid = pw->pw_gid;
+	o->known = true;
+	return true;
+}
+
+static bool
+useradd(void)
+{
+	char *const argv[] = { "useradd", "--system", "--user-group", "--no-create-home",
+	    "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin",
+	    "--comment", "tlsward agent", AGENT_USER, NULL };
+	char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+	int status;
+	pid_t pid;
+
+	if ((pid = fork()) == -1)
+		return false;
+	if (pid == 0) {
+		execve("/usr/sbin/useradd", argv, envp);
+		_exit(127);
+	}
+	while (waitpid(pid, &status, 0) == -1)
+		if (errno != EINTR)
+			return false;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void
+setup_user(struct setup *su, struct owner *agent)
+{
+	if (find_owner(AGENT_USER, agent)) {
+		say(su, RIGHT, "user %s", AGENT_USER);
+		return;
+	}
+	if (!su->dry && (!useradd() || !find_owner(AGENT_USER, agent))) {
+		say(su, FAIL, "user %s: useradd --system %s did not make it; make it by hand",
+		    AGENT_USER, AGENT_USER);
+		return;
+	}
+	say(su, CHANGE, "user %s: new, for the agent (useradd --system)", AGENT_USER);
+}
+
+/* ---- folders and files ---- */
+
+/* A user's name, else the number.  Returns buf. */
+static const char *
+user_text(uid_t uid, char buf[64])
+{
+	const struct passwd *pw = getpwuid(uid);
+
+	if (pw != NULL)
+		snprintf(buf, 64, "%.60s", pw->pw_name);
+	else
+		snprintf(buf, 64, "user %lu", (unsigned long)uid);
+	return buf;
+}
+
+/*
+ * Gives what fd has open its owner and mode where they differ, and says so;
+ * `fresh` says what it is that was just made.
+ */
+static void
+set_owner(struct setup *su, int fd, const char *path, const struct owner *o, mode_t mode,
+    const char *fresh)
+{
+	struct stat st;
+	char was[64];
+	bool owner, bits;
+
+	if (fstat(fd, &st) == -1) {
+		say(su, FAIL, "%s: %s", path, strerror(errno));
+		return;
+	}
+	owner = !o->known || st.st_uid != o->uid || st.st_gid != o->gid;
+	bits = (st.st_mode & 07777) != mode;
+	if (!owner && !bits && fresh == NULL) {
+		say(su, RIGHT, "%s (%s, mode %o)", path, o->name, (unsigned)mode);
+		return;
+	}
+	if (!su->dry && ((owner && (!o->known || fchown(fd, o->uid, o->gid) == -1)) ||
+	    (bits && fchmod(fd, mode) == -1))) {
+		say(su, FAIL, "%s: cannot be given to %s, mode %o: %s", path, o->name,
+		    (unsigned)mode, o->known ? strerror(errno) : "no such user");
+		return;
+	}
+	if (fresh != NULL)
+		say(su, CHANGE, "%s: new, %s (%s, mode %o)", path, fresh, o->name, (unsigned)mode);
+	else
+		say(su, CHANGE, "%s: owner %s, mode %o (was %s's, mode %o)", path, o->name,
+		    (unsigned)mode, user_text(st.st_uid, was), (unsigned)st.st_mode & 07777);
+}
+
+/* mkdir with the parents, which are root's.  False, and errno. */
+static bool
+make_folder(const char *path)
+{
+	char parent[512];
+	char *slash;
+	size_t len = strlen(path);
+
+	if (len >= sizeof(parent)) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	memcpy(parent, path, len + 1);
+	slash = strrchr(parent, '/');
+	if (slash != NULL && slash != parent) {
+		*slash = '\0';
+		if (access(parent, F_OK) == -1 && !make_folder(parent))
+			return false;
+	}
+	if (mkdir(path, 0755) == -1)
+		return errno == EEXIST;
+	return true;
+}
+
+/* A folder of that owner, mode 755.  False: there is none now. */
+static bool
+setup_folder(struct setup *su, const char *path, const struct owner *o, const char *what)
+{
+	struct stat st;
+	const char *fresh = NULL;
+	int fd;
+
+	if (lstat(path, &st) == -1 && errno == ENOENT) {
+		if (su->dry) {
+			say(su, CHANGE, "%s: new, %s (%s, mode 755)", path, what, o->name);
+			return false;
+		}
+		if (!o->known) {
+			say(su, FAIL, "%s: there is no user %s to own it", path, o->name);
+			return false;
+		}
+		if (!make_folder(path)) {
+			say(su, FAIL, "%s: cannot be made: %s", path, strerror(errno));
+			return false;
+		}
+		fresh = what;
+	}
+	if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) == -1) {
+		say(su, FAIL, "%s: %s; it must be a folder, and no link to one", path,
+		    strerror(errno));
+		return false;
+	}
+	set_owner(su, fd, path, o, 0755, fresh);
+	close(fd);
+	return true;
+}
+
+/* ---- the settings ---- */
+
+static const char first_ini[] =
+    "; TLS rules for incoming mail: tlsward.ini(5).\n"
+    "; `tlsward check` after each edit; both servers obey with the next session.\n"
+    "\n"
+    "[server]\n"
+    "mode = offer            ; none | offer | require\n"
+    "client_cert = none      ; none | request | require\n"
+    "min_tls = 1.2\n"
+    "enforce = yes           ; yes | report\n";
+
+/* The sample that was installed with this program, else the few lines above.  free(3) it. */
+static char *
+sample(size_t *len)
+{
+	char *text = NULL, buf[4096];
+	FILE *in, *out;
+	size_t n;
+
+	if ((out = open_memstream(&text, len)) == NULL)
+		return NULL;
+	if ((in = fopen(SAMPLE, "re")) != NULL) {
+		while ((n = fread(buf, 1, sizeof(buf), in)) > 0)
+			fwrite(buf, 1, n, out);
+		fclose(in);
+	}
+	if (ftell(out) <= 0)
+		fputs(first_ini, out);
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static void
+make_ini(struct setup *su, const struct owner *agent)
+{
+	size_t len = 0;
+	char *text = sample(&len);
+	int fd;
+
+	fd = open(su->ini, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd == -1 || text == NULL || write(fd, text, len) != (ssize_t)len || fsync(fd) == -1) {
+		say(su, FAIL, "%s: cannot be written: %s", su->ini, strerror(errno));
+		if (fd != -1)
+			unlink(su->ini);
+	} else {
+		set_owner(su, fd, su->ini, agent, 0644, "the first settings");
+	}
+	if (fd != -1)
+		close(fd);
+	free(text);
+}
+
+static void
+setup_ini(struct setup *su, const struct owner *agent)
+{
+	struct stat st;
+	int fd;
+
+	if (lstat(su->ini, &st) == -1 && errno == ENOENT) {
+		if (su->dry)
+			say(su, CHANGE, "%s: new, the first settings (%s, mode 644)", su->ini,
+			    agent->name);
+		else
+			make_ini(su, agent);
+		return;
+	}
+	fd = open(su->ini, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	/* A second name may be that of somebody else's file, linked here to be given away. */
+	if (fd == -1 || fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_nlink != 1) {
+		say(su, FAIL, "%s: %s; setup leaves it alone", su->ini, fd == -1 ?
+		    strerror(errno) : "is not a plain file with one name");
+	} else {
+		set_owner(su, fd, su->ini, agent, 0644, NULL);
+	}
+	if (fd != -1)
+		close(fd);
+}
+
+/*
+ * The agent renames in the folder of the settings, so the folder becomes its
+ * own.  That must never happen to a folder that is anybody else's, like /etc.
+ */
+static void
+setup_settings(struct setup *su, const struct owner *agent)
+{
+	char copy[512], base[512];
+	const char *folder;
+	struct stat st;
+	size_t len = strlen(su->ini);
+
+	if (su->ini[0] != '/' || len >= sizeof(copy)) {
+		say(su, FAIL, "%.300s: setup needs the absolute path of the settings", su->ini);
+		return;
+	}
+	memcpy(copy, su->ini, len + 1);
+	folder = dirname(copy);
+	memcpy(base, folder, strlen(folder) + 1);
+	if (strcmp(basename(base), "tlsward") != 0 && stat(folder, &st) == 0 &&
+	    (!agent->known || st.st_uid != agent->uid)) {
+		say(su, FAIL, "%s: is not the agent's and not called tlsward, so it is left alone; "
+		    "put the settings into a folder tlsward of their own", folder);
+		return;
+	}
+	setup_folder(su, folder, agent, "the folder of the settings");
+	setup_ini(su, agent);
+}
+
+/* ---- the counters ---- */
+
+static void
+ignore(void *arg, enum severity severity, const char *path, unsigned line, const char *text)
+{
+	(void)arg;
+	(void)severity;
+	(void)path;
+	(void)line;
+	(void)text;
+}
+
+static void
+setup_state(struct setup *su, const struct owner *agent)
+{
+	static const struct {
+		const char *folder, *server, *counters, *user[3];
+	} servers[] = {
+		{ "opensmtpd", "OpenSMTPD", "OpenSMTPD's counters", { "opensmtpd", NULL, NULL } },
+		{ "exim", "Exim", "Exim's counters", { "Debian-exim", "exim", NULL } },
+	};
+	const struct owner root = { "root", 0, 0, true };
+	struct settings *s = settings_read(su->ini, false, ignore, NULL);
+	const char *dir = key_table[KEY_STATE_DIR].preset_text;
+	char path[512];
+	struct owner o;
+	size_t i, u;
+
+	if (s != NULL && rule_sets(settings_find(s, SEC_SERVER, ""), KEY_STATE_DIR))
+		dir = settings_text(s, settings_find(s, SEC_SERVER, ""), KEY_STATE_DIR);
+	setup_folder(su, dir, &root, "the folder of counters");
+	snprintf(path, sizeof(path), "%.480s/agent", dir);
+	setup_folder(su, path, agent, "the agent's own folder");
+	for (i = 0; i < sizeof(servers) / sizeof(servers[0]); i++) {
+		for (u = 0; servers[i].user[u] != NULL; u++)
+			if (find_owner(servers[i].user[u], &o))
+				break;
+		if (servers[i].user[u] == NULL) {
+			say(su, NOTE, "%s is not installed (there is no user %s)",
+			    servers[i].server, servers[i].user[0]);
+			continue;
+		}
+		snprintf(path, sizeof(path), "%.480s/%s", dir, servers[i].folder);
+		setup_folder(su, path, &o, servers[i].counters);
+	}
+	settings_free(s);
+}
+
+int
+cmd_setup(struct cmd *c, int argc, char **argv)
+{
+	static const struct usage usage = { "setup [--dry-run]",
+	    "Makes the agent's user " AGENT_USER ", the folder of the settings and a first file, and\n"
+	    "the folders in which the servers that are installed keep their counters; sets\n"
+	    "their owners and modes right.  Says each thing that it did or found right.  May\n"
+	    "be run again at any time.\n" };
+	const bool root = geteuid() == 0;
+	struct setup su = { .ini = NULL };
+	const struct opt options[] = {
+		{ "dry-run", OPT_FLAG, &su.dry, NULL, "only say what would be done" },
+		{ NULL, OPT_FLAG, NULL, NULL, NULL }
+	};
+	struct owner agent;
+	bool dry;
+	int n;
+
+	if ((n = opt_parse(c, &usage, options, argc, argv)) < 0)
+		return c->status;
+	if (n > 0)
+		return cmd_usage(c, "takes no operand \"%.64s\"", argv[0]);
+	dry = su.dry;
+	su.ini = c->ini;
+	su.dry = dry || !root;
+	su.change = dry ? "would" : root ? "done" : "root";
+	umask(022);
+	setup_user(&su, &agent);
+	setup_settings(&su, &agent);
+	setup_state(&su, &agent);
+	if (!dry && !root && su.todo > 0)
+		return cmd_error("%u thing%s to be set right, marked \"root\" or \"FAILED\": run "
+		    "`tlsward setup` as root", su.todo + su.failed,
+		    su.todo + su.failed == 1 ? " is" : "s are");
+	if (su.failed > 0)
+		return cmd_error("%u thing%s could not be set right", su.failed,
+		    su.failed == 1 ? "" : "s");
+	return EXIT_DONE;
+}

@@ -1,0 +1,189 @@
+/*
+ * Settings for commands: reading them, and the texts of names and values.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "compiled.h"
+#include "keys.h"
+
+struct settings *
+cmd_settings(const struct cmd *c)
+{
+	const struct compiled form = { .map = true, .save = true };
+
+	return compiled_read(c->ini, &form, NULL, read_report_file, stderr);
+}
+
+int
+unknown_section(const struct cmd *c, const char *word)
+{
+	char hint[HINT_SIZE];
+
+	return cmd_usage(c, "there is no section \"%.64s\"%s\nSections are server, listener, "
+	    "client, domain, peer, certificate, ca and agent.", word,
+	    meant(word, section_words, SEC_MAX, hint));
+}
+
+int
+unknown_key(const struct cmd *c, enum section section, const char *word)
+{
+	const char *words[KEY_MAX];
+	enum key known = key_find(word), k;
+	char hint[HINT_SIZE];
+	size_t n = 0, i;
+	int column;
+
+	for (k = 0; k < KEY_MAX; k++)
+		if (key_allowed(k, section))
+			words[n++] = key_table[k].name;
+	if (known == KEY_MAX)
+		fprintf(stderr, "tlsward %s: there is no setting \"%.64s\"%s\n", c->name, word,
+		    meant(word, words, n, hint));
+	else
+		fprintf(stderr, "tlsward %s: a [%s] takes no %s\n", c->name,
+		    section_words[section], key_table[known].name);
+	column = fprintf(stderr, "Settings of a [%s]:", section_words[section]);
+	for (i = 0; i < n; i++) {
+		if (column + (int)strlen(words[i]) > 76)
+			column = fprintf(stderr, "\n ") - 1;
+		column += fprintf(stderr, " %s", words[i]);
+	}
+	fprintf(stderr, "\n");
+	return EXIT_USAGE;
+}
+
+void
+put_text(FILE *f, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			fprintf(f, "\\x%02X", (unsigned char)*text);
+		else
+			fputc(*text, f);
+	}
+}
+
+void
+put_folded(size_t column, size_t indent, const char *text)
+{
+	bool first = true;
+	size_t word;
+
+	for (; *text != '\0'; text += word, text += strspn(text, " ")) {
+		word = strcspn(text, " ");
+		if (!first && column + 1 + word > 78) {
+			printf("\n%*s", (int)indent, "");
+			column = indent;
+		} else if (!first) {
+			putchar(' ');
+			column++;
+		}
+		printf("%.*s", (int)word, text);
+		column += word;
+		first = false;
+	}
+	putchar('\n');
+}
+
+static void
+put_pin(FILE *f, const unsigned char *pin)
+{
+	int i;
+
+	fputs(pin[0] == PIN_SPKI ? "SPKI-SHA256:" : "SHA256:", f);
+	for (i = 1; i <= 32; i++)
+		fprintf(f, "%02x", pin[i]);
+}
+
+static void
+put_list(FILE *f, const struct settings *s, const struct rule *r, enum key k)
+{
+	struct list list = settings_list(s, r, k);
+	const unsigned char *pin;
+	const char *name, *comma = "";
+	uint32_t number;
+
+	switch (key_table[k].type) {
+	case TYPE_NAMES:
+		for (; (name = list_next_name(&list)) != NULL; comma = ", ")
+			fprintf(f, "%s%s", comma, name);
+		break;
+	case TYPE_PINS:
+		for (; (pin = list_next_pin(&list)) != NULL; comma = ", ") {
+			fputs(comma, f);
+			put_pin(f, pin);
+		}
+		break;
+	default:
+		for (; list_next_number(&list, &number); comma = ", ")
+			fprintf(f, "%s%u", comma, number);
+		break;
+	}
+}
+
+static void
+put_value(FILE *f, const struct settings *s, const struct rule *r, enum key k)
+{
+	const char *text;
+	char number[16];
+
+	switch (key_table[k].type) {
+	case TYPE_WORD:
+	case TYPE_BOOL:
+	case TYPE_TLS:
+	case TYPE_NUMBER:
+		fputs(key_text(k, settings_value(r, k), number), f);
+		break;
+	case TYPE_REF:
+	case TYPE_PATH:
+		if ((text = settings_text(s, r, k)) != NULL)
+			put_text(f, text);
+		break;
+	case TYPE_NAMES:
+	case TYPE_PINS:
+	case TYPE_NUMBERS:
+		put_list(f, s, r, k);
+		break;
+	}
+}
+
+char *
+setting_text(const struct settings *s, const struct rule *r, enum key k)
+{
+	const char *preset = key_table[k].preset_text;
+	char *text = NULL;
+	size_t len;
+	FILE *f;
+
+	if ((f = open_memstream(&text, &len)) == NULL)
+		return NULL;
+	if (rule_sets(r, k))
+		put_value(f, s, r, k);
+	else if (preset != NULL)
+		fputs(preset, f);
+	if (fclose(f) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+const char *
+section_text(enum section section, const char *name, char buf[SECTION_TEXT])
+{
+	snprintf(buf, SECTION_TEXT, "[%s%s%s]", section_words[section],
+	    name[0] != '\0' ? " " : "", name);
+	return buf;
+}
+
+unsigned
+setting_line(const struct settings *s, const struct rule *r, enum key k)
+{
+	if (rule_sets(r, k))
+		return settings_line(s, r, k);
+	/* mode = none implies client_cert = none */
+	return rule_sets(r, KEY_MODE) ? settings_line(s, r, KEY_MODE) : r->line;
+}

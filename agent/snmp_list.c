@@ -1,0 +1,98 @@
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cert.h"
+#include "snmp_list.h"
+#include "value.h"
+
+#define DOTS ", ..."
+#define GIVEN_MAX 8192		/* octets of a list that somebody wrote */
+
+/* Adds an item; false, and dots instead, where there is no room for it and for dots. */
+static bool
+add(char *buf, size_t size, const char *item)
+{
+	size_t len = strlen(buf);
+
+	if (len + strlen(item) + 2 + sizeof(DOTS) > size) {
+		snprintf(buf + len, size - len, "%s", len > 0 ? DOTS : "...");
+		return false;
+	}
+	snprintf(buf + len, size - len, "%s%s", len > 0 ? ", " : "", item);
+	return true;
+}
+
+const char *
+list_text(const struct settings *s, const struct rule *r, enum key key, char *buf, size_t size)
+{
+	struct list list = settings_list(s, r, key);
+	const unsigned char *pin;
+	const char *name;
+	char text[80];
+
+	buf[0] = '\0';
+	if (key_table[key].type == TYPE_PINS)
+		while ((pin = list_next_pin(&list)) != NULL &&
+		    add(buf, size, cert_pin_text(pin + 1, pin[0] == PIN_SPKI, text)))
+			;
+	else if (key_table[key].type == TYPE_NAMES)
+		while ((name = list_next_name(&list)) != NULL && add(buf, size, name))
+			;
+	return buf;
+}
+
+const char *
+list_normal(enum key key, const char *text, size_t len, char *out, size_t size,
+    char why[LIST_WHY])
+{
+	unsigned char item[ITEM_SIZE];
+	char copy[GIVEN_MAX + 1], pin[80];
+	const char *rest = copy, *p, *wrong;
+	size_t n;
+
+	out[0] = '\0';
+	snprintf(why, LIST_WHY, "is too long");
+	if (len > GIVEN_MAX)
+		return why;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	if (strlen(copy) != len) {
+		snprintf(why, LIST_WHY, "has a NUL in it");
+		return why;
+	}
+	while (value_split(&rest, &p, &n)) {
+		if (value_item(key, p, n, item, &wrong) == 0) {
+			snprintf(why, LIST_WHY, "has the item \"%.*s\", which %s", n > 255 ? 255 : (int)n,
+			    p, wrong);
+			return why;
+		}
+		if (!add(out, size, key_table[key].type == TYPE_PINS ?
+		    cert_pin_text(item + 1, item[0] == PIN_SPKI, pin) : (const char *)item))
+			return why;
+	}
+	return NULL;
+}
+
+const char *
+list_or_scalar(const struct settings *s, const struct rule *r, enum key key, char *buf,
+    size_t size)
+{
+	char word[16];
+
+	if (!rule_sets(r, key))
+		return NULL;
+	switch (key_table[key].type) {
+	case TYPE_WORD:
+	case TYPE_BOOL:
+	case TYPE_TLS:
+	case TYPE_NUMBER:
+		snprintf(buf, size, "%s", key_text(key, settings_value(r, key), word));
+		return buf;
+	case TYPE_REF:
+	case TYPE_PATH:
+		return settings_text(s, r, key);
+	default:
+		return list_text(s, r, key, buf, size);
+	}
+}

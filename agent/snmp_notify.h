@@ -1,0 +1,25 @@
+/*
+ * Notifications of TLSWARD-MIB, in the process that talks to snmpd: takes one
+ * event after the other from the parent (alarm_event.h), sends it, and lets the
+ * parent know when snmpd has taken it.  What was under way when the link broke
+ * is sent again on the next one, so that it may come twice, with the same
+ * tlswardNotifyNumber, but is not lost.
+ */
+#ifndef TLSWARD_AGENT_SNMP_NOTIFY_H
+#define TLSWARD_AGENT_SNMP_NOTIFY_H
+
+#include "alarm_event.h"
+#include "snmp_view.h"
+
+void notify_init(const struct view *, int channel);	/* channel: -1 for none */
+int notify_fd(void);			/* to wait for reading; -1: none */
+void notify_link(bool up);		/* the link to snmpd came or went */
+/* readable: notify_fd() is.  Never blocks but where the library does. */
+void notify_step(bool readable);
+
+/* This file was written by a SET. */
+void notify_changed(const struct file_id *);
+
+const struct alarm_figures *notify_figures(void);
+
+#endif

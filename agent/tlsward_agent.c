@@ -1,0 +1,208 @@
+/*
+ * tlsward-agent: TLSWARD-MIB for snmpd, over AgentX.  Options, privileges,
+ * the first look at the settings; the rest is in snmp_parent.c and snmp_link.c.
+ */
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <errno.h>
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "read.h"
+#include "snmp_link.h"
+#include "snmp_log.h"
+#include "snmp_parent.h"
+#include "snmp_view.h"
+
+#define USER_DEFAULT "tlsward"
+
+struct options {
+	const char *ini, *socket, *user;
+	int lock;
+	char *state_dir;
+};
+
+static void
+usage(FILE *to)
+{
+	fprintf(to,
+	    "usage: tlsward-agent [-fhVv] [-c FILE] [-u USER] [-x SOCKET]\n"
+	    "  -c FILE    settings, instead of %s\n"
+	    "  -h         this\n"
+	    "  -f         stay in the foreground, which it always does\n"
+	    "  -u USER    user to run as when started as root, instead of %s\n"
+	    "  -v         log more\n"
+	    "  -x SOCKET  AgentX socket of snmpd, instead of the settings' agentx\n"
+	    "  -V         print the version\n", TLSWARD_INI, USER_DEFAULT);
+}
+
+/* False, and said why, where the user is not there or cannot be become. */
+static bool
+become(const char *name, bool asked)
+{
+	const struct passwd *pw;
+
+	if (geteuid() != 0) {
+		if (asked)
+			log_line(LOG_WARNING, "-u %s is for root: runs as the user that started it", name);
+		return true;
+	}
+	if ((pw = getpwnam(name)) == NULL) {
+		log_line(LOG_ERR, "there is no user %s: %s", name, asked ? "name another with -u" :
+		    "\"tlsward setup\" makes it, or name another with -u");
+		return false;
+	}
+	if (pw->pw_uid == 0)
+		return true;
+	if (initgroups(pw->pw_name, pw->pw_gid) == -1 ||
+	    setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) == -1 ||
+	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) == -1) {
+		log_line(LOG_ERR, "cannot run as user %s: %s", name, strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+/* In the process that answers snmpd. */
+static int
+answer(void *arg, int channel)
+{
+	const struct options *o = arg;
+	const struct settings *s;
+	struct view view;
+	char *address;
+	int status;
+
+	if (o->lock >= 0)
+		close(o->lock);
+	if (!view_init(&view, o->ini)) {
+		log_line(LOG_ERR, "out of memory");
+		return 1;
+	}
+	view_refresh(&view);
+	s = view_settings(&view);
+	if (o->socket != NULL)
+		address = strdup(o->socket);
+	else {
+		const char *path = s == NULL ? NULL :
+		    settings_text(s, settings_find(s, SEC_AGENT, ""), KEY_AGENTX);
+
+		address = strdup(path == NULL ? key_table[KEY_AGENTX].preset_text : path);
+	}
+	if (address == NULL) {
+		log_line(LOG_ERR, "out of memory");
+		status = 1;
+	} else
+		status = link_run(&view, address, channel);
+	free(address);
+	view_free(&view);
+	return status;
+}
+
+/* A bad file is told at the start, all of it; one lock for each state_dir. */
+static bool
+look_first(struct options *o)
+{
+	struct settings *s = settings_read(o->ini, false, read_report_file, stderr);
+	const char *dir;
+	long holder = 0;
+	bool go = true;
+
+	if (s == NULL) {
+		log_line(LOG_ERR, access(o->ini, F_OK) == 0 ? "%s: mend it and start again" :
+		    "%s: not started", o->ini);
+		return false;
+	}
+	dir = settings_text(s, settings_find(s, SEC_SERVER, ""), KEY_STATE_DIR);
+	if (dir == NULL)
+		dir = key_table[KEY_STATE_DIR].preset_text;
+	o->lock = parent_lock(dir, &holder);
+	if (o->lock == -1) {
+		log_line(LOG_ERR, "another tlsward-agent runs for %s (process %ld): one is enough",
+		    dir, holder);
+		go = false;
+	} else if (o->lock == -2)
+		log_line(LOG_WARNING, "no lock against a second agent in %s/agent: %s; "
+		    "\"tlsward setup\" makes that folder", dir, strerror(errno));
+	o->state_dir = strdup(dir);
+	settings_free(s);
+	return go;
+}
+
+/* An absolute path that is there and that nobody can listen at is a slip. */
+static bool
+socket_fits(const char *path)
+{
+	struct stat st;
+
+	if (path == NULL || path[0] != '/' || stat(path, &st) == -1 || S_ISSOCK(st.st_mode))
+		return true;
+	log_line(LOG_ERR, "-x %s: is no socket; snmpd makes one, /var/agentx/master by default", path);
+	return false;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option words[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 }
+	};
+	struct options o = { .ini = TLSWARD_INI, .lock = -2 };
+	struct alarms *alarms;
+	int c, level = LOG_INFO;
+
+	while ((c = getopt_long(argc, argv, "c:fhu:Vvx:", words, NULL)) != -1)
+		switch (c) {
+		case 'c':
+			o.ini = optarg;
+			break;
+		case 'f':
+			break;
+		case 'u':
+			o.user = optarg;
+			break;
+		case 'v':
+			level = LOG_DEBUG;
+			break;
+		case 'x':
+			o.socket = optarg;
+			break;
+		case 'V':
+			printf("tlsward-agent %s\n", TLSWARD_VERSION);
+			return 0;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	if (optind != argc) {
+		fprintf(stderr, "tlsward-agent: what is \"%.64s\"?  It takes options only\n",
+		    argv[optind]);
+		usage(stderr);
+		return 2;
+	}
+	log_setup("tlsward-agent", level);
+	if (!socket_fits(o.socket) ||
+	    !become(o.user == NULL ? USER_DEFAULT : o.user, o.user != NULL) || !look_first(&o))
+		return 1;
+	log_line(LOG_NOTICE, "tlsward-agent %s for %s", TLSWARD_VERSION, o.ini);
+	if ((alarms = o.state_dir == NULL ? NULL : alarms_new(o.ini, o.state_dir)) == NULL) {
+		log_line(LOG_ERR, "out of memory");
+		return 1;
+	}
+	c = parent_run(answer, &o, alarms);
+	alarms_free(alarms);
+	free(o.state_dir);
+	log_line(LOG_NOTICE, "ended");
+	return c;
+}
