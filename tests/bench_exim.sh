@@ -1,0 +1,138 @@
+#!/bin/bash
+# The part of `make bench` about the Exim module: verdicts in a real Exim beside
+# its own lookups of as many keys, timed around the expansion (exim_time.c).
+# As conf/exim-tlsward.conf has it the daemon has loaded module and settings for
+# its children; the first figure is that of a process that has to do both.
+. "$(dirname "$0")/bench_lib.sh"
+need_root
+need_cmd cdb
+for p in exim_tlsward.so tool/exim_time.so tool/smtp_load servers/exim-4.96; do
+	[ -e "$BUILD/$p" ] || die "needs build/$p: make all tools"
+done
+EXIM=$SERVERS/exim-4.96/usr/sbin/exim4
+TIME=$T/bin/exim_time.so
+LSEARCH_MAX=100000
+cp "$BUILD/tool/exim_time.so" "$T/bin/"
+make_state
+chown "$(id -u)" "$STATE/exim"		# -be is whoever calls it
+free_port PORT
+exim_conf "$PORT" >"$T/exim.conf"
+mkdir -p "$T/exim-$PORT"
+
+OURS="\${dlfunc{$MODULE}{tlsward_rcpt}{$INI}{192.0.2.1|25|198.51.100.7|n|client.example}{TLS1.3|256|1|x}{}{a@partner.example}{b@d#.example}}"
+CDB="\${lookup{d#.example}cdb{$T/keys.cdb}}"
+LSEARCH="\${lookup{d#.example}lsearch{$T/keys.txt}}"
+
+be() { # EXPRESSION...: a line each
+	printf '%s\n' "$@" | "$EXIM" -C "$T/exim.conf" -be 2>"$T/be.err" | sed 's/^> *//;/^$/d'
+}
+number() { # as be; an answer that is not a number ends it all
+	local out
+	out=$(be "$@" | tail -n 1)
+	[[ $out =~ ^[0-9.]+$ ]] || die "exim -be: $out $(tail -n 2 "$T/be.err")"
+	echo "$out"
+}
+timed() { # fresh|later RUNS DOMAINS WANTED EXPANSION [BEFORE]
+	number ${6:+"$6"} "\${dlfunc{$TIME}{exim_time_$1}{$2}{$3}{$4}{\\N$5\\N}}"
+}
+keys() { # DOMAINS: the settings, and the same in a cdb and in a text
+	write_ini <<-END
+	[server]
+	mode = offer
+	state_dir = $STATE
+	$(awk -v n="$1" 'BEGIN { for (i = 0; i < n; i++) printf "[domain d%d.example]\nmode = require\n", i }')
+	END
+	awk -v n="$1" 'BEGIN { for (i = 0; i < n; i++) printf "d%d.example require\n", i }' |
+	    cdb -c -m -t "$T/keys.tmp" "$T/keys.cdb" || die "cdb failed"
+	awk -v n="$1" 'BEGIN { for (i = 0; i < n; i++) printf "d%d.example: require\n", i }' >"$T/keys.txt"
+	sleep 0.3	# an INI has a compiled form once it has been left alone
+	timed fresh 1 "$1" accept "$OURS" >/dev/null
+}
+wall() { # EXPRESSION: what `exim -be` takes, in microseconds
+	local from=${EPOCHREALTIME/./}
+	be "$1" >/dev/null
+	echo $((${EPOCHREALTIME/./} - from))
+}
+preload="\${dlfunc{$MODULE}{tlsward_preload}{$INI}{0}}"
+measure() { # DOMAINS: medians in got[]
+	local run k
+	rm -f "$T"/us.*
+	for ((run = 1; run <= BENCH_RUNS; run++)); do
+		timed fresh 51 "$1" accept "$OURS" >>"$T/us.first"
+		timed fresh 51 "$1" require "$CDB" >>"$T/us.first_cdb"
+		timed fresh 51 "$1" accept "$OURS" "$preload" >>"$T/us.child"
+		timed later 2000 "$1" accept "$OURS" >>"$T/us.later"
+		timed later 2000 "$1" require "$CDB" >>"$T/us.later_cdb"
+		[ "$1" -le $LSEARCH_MAX ] || continue
+		timed fresh 5 "$1" require "$LSEARCH" >>"$T/us.first_lsearch"
+		timed later 5 "$1" require "$LSEARCH" >>"$T/us.later_lsearch"
+	done
+	for k in "$T"/us.*; do
+		got[${k##*.}]=$(median <"$k")
+	done
+}
+
+declare -A got=()
+for n in $BENCH_SIZES; do
+	progress "$n domains"
+	keys "$n"
+	got=()
+	measure "$n"
+	point exim_first tlsward "$n" "${got[first]}"
+	point exim_first cdb "$n" "${got[first_cdb]}"
+	point exim_later tlsward "$n" "${got[later]}"
+	point exim_later cdb "$n" "${got[later_cdb]}"
+	if [ "$n" -le $LSEARCH_MAX ]; then
+		point exim_first lsearch "$n" "${got[first_lsearch]}"
+		point exim_later lsearch "$n" "${got[later_lsearch]}"
+	fi
+	[ "$n" = 100000 ] || continue
+	what="100,000 domains"
+	figure exim_first "Exim: one verdict in a fresh process, $what: module, settings, decision" \
+	    "${got[first]}" "cdb lookup" "${got[first_cdb]}" us within 100
+	figure exim_first_lsearch "Exim: the same" "${got[first]}" "lsearch" "${got[first_lsearch]}" us shown -
+	figure exim_child "Exim: one verdict in a fresh child of a daemon that has preloaded, $what" \
+	    "${got[child]}" "cdb lookup" "${got[first_cdb]}" us shown -
+	figure exim_later "Exim: the second verdict in a process, $what" "${got[later]}" "cdb lookup" \
+	    "${got[later_cdb]}" us most 1.0
+	rm -f "$T/us.exec"*
+	for ((i = 0; i < 40; i++)); do
+		wall "${OURS/\#/$i}" >>"$T/us.exec"
+		wall "${CDB/\#/$i}" >>"$T/us.exec_cdb"
+	done
+	figure exim_exec "Exim: exim -be with one verdict, from its exec to its end, $what" \
+	    "$(median <"$T/us.exec")" "with one cdb lookup" "$(median <"$T/us.exec_cdb")" us shown -
+done
+
+# ---- messages through a daemon, in clear, 5 clients at a time ----
+MESSAGES=${MESSAGES:-200}
+rm -rf "$STATE"
+make_state
+keys 1000 >/dev/null
+rm -rf "$STATE"		# what -be has left is its caller's
+make_state
+sed 's/^mode = require/mode = offer/' "$INI" >"$T/offer" && write_ini <"$T/offer"
+declare -A port=()
+for c in without with; do
+	free_port at
+	port[$c]=$at
+	lines=
+	[ $c = without ] || lines=$(exim_macros)
+	exim_conf "$at" "$lines" >"$T/$c.conf"
+	start_exim $c 4.96 "$T/$c.conf" || die "exim does not start"
+done
+messages() { # with|without: a second
+	"$BUILD/tool/smtp_load" -p "${port[$1]}" -n "$MESSAGES" -c 5 -d 1000 -t someone@d%u.example \
+	    >"$T/out" 2>"$T/err" || die "smtp_load: $(tail -n 3 "$T/err") $(exim_log "${port[$1]}" | tail -n 3)"
+	grep -q '^refused=0$' "$T/out" || die "mail was refused: $(exim_log "${port[$1]}" | tail -n 3)"
+	sed -n 's/^sessions_per_second=//p' "$T/out"
+}
+for ((run = 0; run <= 2 * BENCH_RUNS; run++)); do
+	progress "messages, run $run of $((2 * BENCH_RUNS))"
+	for c in without with; do
+		messages $c >"$T/one" || exit 1
+		[ $run = 0 ] || cat "$T/one" >>"$T/messages.$c"	# the first is to warm up
+	done
+done
+figure exim_messages "Exim: messages a second, 5 at a time, 1 kB, in clear, 1,000 domains" \
+    "$(median <"$T/messages.with")" "without the macros" "$(median <"$T/messages.without")" 1/s times 0.98

@@ -1,0 +1,305 @@
+#!/bin/bash
+# Notifications, at a real snmptrapd: each kind once, with its variable bindings;
+# in order over an absence of snmpd; nothing twice after a restart; a clock that
+# is set; and many restarts of snmpd.  ROUNDS=100 for more of these.
+# timeout 900
+. "$(dirname "$0")/lib.sh"
+need_servers snmpd
+need_cmd snmpget snmpset openssl
+need_built tlsward-agent tlsward filter-tlsward
+[ -x "$SERVERS/snmpd/usr/sbin/snmptrapd" ] || skip_all "needs build/servers/snmpd/usr/sbin/snmptrapd"
+ROUNDS=${ROUNDS:-10}
+
+TRAP=$BASE_OID.2553.0 OBJ=$BASE_OID.2553.1
+AS=()
+[ "$(id -u)" -ne 0 ] || AS=(-u $AGENT_USER)
+make_cert
+make_state
+agent() { start_agent agent "$AGENT" -c "$INI" -x "$AGENTX" "${AS[@]}"; }
+INTERVAL=0 RATE=0
+settings() { # MODE [LINES]
+	write_ini <<-END
+	; notifications
+	[server]
+	mode = ${1:-offer}
+	certificate = mx
+	state_dir = $STATE
+	[certificate mx]
+	file = $CERT
+	key = $KEY
+	[agent]
+	probe_interval = $INTERVAL
+	refusal_rate = $RATE
+	notify_rate = 1000
+	${2:-}
+	END
+}
+# The key may be read by the agent's user, so that it is looked at as well.
+[ "$(id -u)" -ne 0 ] || chown $AGENT_USER "$KEY"
+valid() { # DAYS: another certificate of that many days
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days "$1" \
+	    -subj "/CN=mx.example.org" -addext "subjectAltName=DNS:mx.example.org" \
+	    -keyout "$T/new.key" -out "$T/new.pem" 2>/dev/null
+	[ "$(id -u)" -ne 0 ] || chown $AGENT_USER "$T/new.key"
+	mv "$T/new.key" "$KEY" && mv "$T/new.pem" "$CERT"
+}
+flat() { # a notification a line
+	log_of snmptrapd | awk '/^\.1\.3\.6\.1\.2\.1\.1\.3\.0/ { printf "\n" } { printf "%s ", $0 } END { print "" }'
+}
+traps() { # KIND: how many
+	flat | grep -c "\.1\.3\.6\.1\.6\.3\.1\.1\.4\.1\.0 = OID: $TRAP\.$1\b"
+}
+last() { flat | grep "4\.1\.0 = OID: $TRAP\.$1\b" | tail -n 1; }
+came() { # KIND HOW-MANY
+	wait_for 15 eval "[ \"\$(traps $1)\" -ge $2 ]"
+}
+numbers() { flat | grep -o "$OBJ\.15\.8\.0 = Gauge32: [0-9]*" | grep -o '[0-9]*$'; }
+
+# The master sends on what the agent gives it.
+traps_conf() { printf 'trapcommunity public\ntrap2sink 127.0.0.1:%s public\n' "$TRAP_PORT"; }
+eval "$(declare -f start_snmpd | sed 's/agentXPerms 0666 0555/&\n$(traps_conf)/')"
+
+check "snmptrapd starts" start_snmptrapd
+settings offer
+valid 400
+check "snmpd starts" start_snmpd
+check "the agent starts" agent
+[ $FAILED -eq 0 ] || done_testing
+sleep 2
+
+# ---- who changed a mode ----
+is "a mode is set by SNMP" "$(snmp snmpset $OBJ.2.1.0 i 4 | grep -o "INTEGER.*")" "INTEGER: 4"
+check "it is told" came 1 1
+like "which rule, old, new, and that it was SNMP" "$(last 1)" \
+    "$OBJ\.15\.10\.0 = INTEGER: 1\b.*$OBJ\.15\.12\.0 = INTEGER: 3\b.*$OBJ\.15\.13\.0 = INTEGER: 4\b.*$OBJ\.15\.16\.0 = INTEGER: 1\b"
+"$TLSWARD" -c "$INI" set domain example.org mode require >"$T/set.out" 2>&1
+check "a mode by the command line" came 1 2
+like "a new rule, and that it was the command line" "$(last 1)" \
+    "$OBJ\.15\.10\.0 = INTEGER: 4\b.*15\.11\.0 = STRING: \"example\.org\".*15\.12\.0 = INTEGER: 1\b.*15\.13\.0 = INTEGER: 4\b.*15\.16\.0 = INTEGER: 2\b"
+settings none
+check "two modes by an editor" came 1 4
+like "a rule that went, and that it was an editor" "$(last 1)" "15\.12\.0 = INTEGER: 4\b.*15\.13\.0 = INTEGER: 1\b.*15\.16\.0 = INTEGER: 3\b"
+
+# ---- settings ----
+settings offer 'nonsense = 1'
+check "bad settings are told" came 2 1
+like "with file, line and what is wrong" "$(last 2)" \
+    "$OBJ\.3\.2\.0 = STRING: \"$INI\".*$OBJ\.3\.8\.0 = Gauge32: 13\b.*$OBJ\.3\.7\.0 = STRING: .*nonsense"
+settings offer
+check "good ones again too" came 3 1
+like "with their digest" "$(last 3)" "$OBJ\.3\.5\.0 = Hex-STRING"
+
+# ---- certificates ----
+mx=1.109.120
+valid 20
+check "a renewed certificate is told" came 6 1
+like "with file, subject, fingerprint and end" "$(last 6)" \
+    "10\.1\.4\.$mx = STRING: \"$CERT\".*10\.1\.5\.$mx = STRING: \"CN=mx.example.org\".*10\.1\.8\.$mx = Hex-STRING.*10\.1\.13\.$mx = Hex-STRING"
+check "that it ends within 30 days too" came 4 1
+like "with the days left" "$(last 4)" "10\.1\.14\.$mx = INTEGER: (19|20)\b"
+start=$(now_ms)
+cp "$CERT" "$T/keep.pem"
+echo nonsense >"$CERT"
+check "a file that is none is told" came 7 1
+like "with its state and what to do" "$(last 7)" "10\.1\.15\.$mx = INTEGER: 7\b.*10\.1\.16\.$mx = STRING: "
+note "after $(($(now_ms) - start)) ms, of which 3000 may be a renewal's"
+mv "$T/keep.pem" "$CERT"
+check "and that it can be used again" came 6 2
+is "its end was not told again" "$(traps 4)" 1
+
+# ---- restarts ----
+all=$(numbers | wc -l)
+stop agent
+check "the agent starts again" agent
+sleep 3
+is "it tells nothing twice" "$(numbers | wc -l)" "$all"
+before=$(traps 1)
+stop agent
+"$TLSWARD" -c "$INI" set domain away.example mode none >>"$T/set.out" 2>&1
+check "the agent starts after a change" agent
+check "a mode that changed while none ran is told" came 1 $((before + 1))
+like "which rule" "$(last 1)" "15\.11\.0 = STRING: \"away\.example\".*15\.13\.0 = INTEGER: 2\b.*15\.16\.0 = INTEGER: 3\b"
+stop agent
+check "the agent starts once more" agent
+sleep 2
+is "it is told once" "$(traps 1)" $((before + 1))
+is "nobody else may read what it keeps" "$(stat -c %a "$STATE/agent/seen")" 600
+stop snmpd
+for mode in require offer none; do
+	"$TLSWARD" -c "$INI" set server mode $mode >>"$T/set.out" 2>&1
+	sleep 1
+done
+before=$(traps 1)
+check "snmpd comes back after three changes" start_snmpd
+check "all three are told" came 1 $((before + 3))
+sleep 1
+is "once" "$(traps 1)" $((before + 3))
+is "in order" "$(log_of snmptrapd | grep -o '15\.13\.0 = INTEGER: [0-9]' | tail -n 3 | grep -o '.$' | xargs)" "4 3 2"
+is "numbered without a gap" "$(numbers | awk 'NR > 1 && $1 != last + 1 { print } { last = $1 }')" ''
+
+# Waiting when the agent itself is restarted.
+stop snmpd
+"$TLSWARD" -c "$INI" set server mode require >>"$T/set.out" 2>&1
+sleep 2
+stop agent
+start agent "$AGENT" -c "$INI" -x "$AGENTX" "${AS[@]}"
+sleep 1
+check "snmpd comes back after the agent" start_snmpd
+check "what had waited is told" came 1 $((before + 4))
+sleep 1
+is "once, too" "$(traps 1)" $((before + 4))
+
+# ---- a switch, a throttle ----
+settings require 'notify = no'
+sleep 1
+settings offer 'notify = no'
+sleep 2
+is "nothing where notify is no" "$(traps 1)" $((before + 4))
+
+is "the switch is read" "$(snmp_get $OBJ.15.1.0)" 2
+is "set" "$(snmp snmpset $OBJ.15.1.0 i 3 $OBJ.15.2.0 i 500 $OBJ.16.1.0 i 7 | grep -o 'INTEGER.*' | xargs)" \
+    "INTEGER: 3 INTEGER: 500 INTEGER: 7"
+like "and in the file" "$(xargs <"$INI")" '\[agent\] probe_interval = 7 .*notify_rate = 500.* notify = yes'
+like "a rate of 0 is none" "$(snmp snmpset $OBJ.15.2.0 i 0)" wrongValue
+
+# ---- what listeners show ----
+free_port PORT
+openssl s_server -accept "127.0.0.1:$PORT" -cert "$CERT" -key "$KEY" -quiet \
+    </dev/null >/dev/null 2>&1 &
+SHOWN=$!
+disown $SHOWN
+wait_for 5 listening "$PORT"
+INTERVAL=5
+listener() { settings offer "[listener 127.0.0.1:$PORT]"; }
+listener
+sleep 8
+faults=$(traps 10)
+valid 300
+check "a server that keeps the old certificate is told of" came 8 1
+like "with both fingerprints and the listener" "$(last 8)" \
+    "10\.1\.8\.$mx = Hex-STRING.*10\.1\.20\.$mx = Hex-STRING.*10\.1\.22\.$mx = STRING: \"127.0.0.1:$PORT\".*15\.18\.0"
+like "tlsward status shows it" "$("$TLSWARD" -c "$INI" status 2>&1 | tr -s ' \n' ' ')" "127\.0\.0\.1:$PORT: .*still shows the certificate"
+settings offer "[listener 127.0.0.1:$PORT]
+verifies = yes
+client_cert = require"
+check "one that does not verify is told of" came 9 1
+like "with its name" "$(last 9)" "15\.11\.0 = STRING: \"127\.0\.0\.1:$PORT\".*7\.1\.22\.1\.4\.127\.0\.0\.1\.$PORT = INTEGER: 3\b"
+is "it has a row" "$(snmp_get $OBJ.7.1.22.1.4.127.0.0.1.$PORT $OBJ.10.1.19.$mx | xargs)" "3 3"
+kill $SHOWN
+check "a listener that is gone is told of" came 10 $((faults + 1))
+like "with its row and what to do" "$(last 10)" "7\.1\.22\.1\.4\.127\.0\.0\.1\.$PORT = INTEGER: 3\b.*15\.18\.0 = STRING"
+INTERVAL=0
+settings offer
+
+# ---- the clock ----
+lib=$(ls /usr/lib/*/faketime/libfaketime.so.1 2>/dev/null | head -n 1)
+if [ -n "$lib" ]; then
+	stop agent
+	valid 40
+	clock() { date -u -d "$1" '+@%Y-%m-%d %H:%M:%S' >"$T/clock.new" && chmod 0644 "$T/clock.new" && mv "$T/clock.new" "$T/clock"; }
+	clock now
+	check "the agent starts under a clock that can be set" start_agent agent env LD_PRELOAD="$lib" \
+	    FAKETIME_TIMESTAMP_FILE="$T/clock" FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1 TZ=UTC \
+	    "$AGENT" -c "$INI" -x "$AGENTX" "${AS[@]}"
+	sleep 2
+	soon=$(traps 4) ended=$(traps 5)
+	clock '+20 days'
+	check "within 30 days" came 4 $((soon + 1))
+	clock '+50 days'
+	check "past the end" came 5 $((ended + 1))
+	like "with the days since" "$(last 5)" "10\.1\.14\.$mx = INTEGER: -[0-9]+"
+	clock '+39 days'
+	sleep 3
+	clock '+41 days'
+	sleep 3
+	is "set back and forward over the end: told once" "$(traps 5)" $((ended + 1))
+	is "nor anything else again" "$(traps 4)" $((soon + 1))
+	clock now
+	sleep 3
+	clock '+41 days'
+	check "what a clock far ahead had told is told when it is so" came 5 $((ended + 2))
+	stop agent
+	valid 300
+	agent
+else
+	skip "a clock that is set" "needs libfaketime (make deps-test)"
+fi
+
+# ---- a socket that is not there ----
+stop agent
+stop snmpd
+rm -f "$AGENTX"
+: >"$T/agent.log"
+start agent "$AGENT" -v -c "$INI" -x "$AGENTX" "${AS[@]}"
+check "a missing socket is told of, with what to do" await_log 10 agent 'no AgentX socket at .*master agentx'
+sleep 12
+attempts=$(log_of agent | grep -c 'no AgentX socket')
+is "once" "$attempts" 1
+is "and tried again after pauses that grow" \
+    "$(log_of agent | grep -o 'no link: [0-9]*' | grep -o '[0-9]*' | head -n 3 | xargs)" "4 8 16"
+check "snmpd comes" start_snmpd
+check "and is found" wait_for 40 agent_answers
+
+# ---- many refusals: the rounds below are the minute that it takes ----
+RATE=8
+settings offer '[domain secure.example]
+mode = require'
+sleep 2
+chown "$(id -u)" "$STATE/opensmtpd"
+{
+	echo 'config|ready'
+	echo 'report|0.7|1.1|smtp-in|link-connect|00000000000000a1|mail.partner.example|pass|192.0.2.1:40001|198.51.100.7:25'
+	echo 'filter|0.7|1.1|smtp-in|mail-from|00000000000000a1|0000000000000f01|a@partner.example'
+	for i in {1..9}; do echo "filter|0.7|1.1|smtp-in|rcpt-to|00000000000000a1|0000000000000f02|$i@secure.example"; done
+} | "$FILTER" -c "$INI" >"$T/filter.out" 2>&1
+is "nine are refused" "$(grep -c '|reject|530' "$T/filter.out")" 9
+
+# ---- steady ----
+measure() { # descriptors and memory (KiB) of the agent's processes
+	local p fds=0 kb=0
+	for p in $(pgrep -g "${PIDS[agent]}"); do
+		fds=$((fds + $(ls "/proc/$p/fd" 2>/dev/null | wc -l)))
+		kb=$((kb + $(awk '/^RssAnon/ { print $2 }' "/proc/$p/status" 2>/dev/null)))
+	done
+	echo "$fds $kb"
+}
+again() { wait_for 30 agent_answers; }
+round() { # HOW
+	case $1 in
+	restart) stop snmpd && start_snmpd ;;
+	kill) stop snmpd KILL && start_snmpd ;;
+	hang) kill -STOP "${PIDS[snmpd]}"; sleep 1; kill -CONT "${PIDS[snmpd]}" ;;
+	esac
+	again
+}
+for how in restart kill hang; do round $how; done
+# both processes open the filter's counters when they next look
+opened() {
+	local p n=0
+	for p in $(pgrep -g "${PIDS[agent]}"); do
+		n=$((n + $(ls -l "/proc/$p/fd" | grep -c 'opensmtpd/counters$')))
+	done
+	[ "$n" -eq 2 ]
+}
+check "parent and child read the filter's counters" wait_for 70 opened
+read -r fds kb <<<"$(measure)"
+bad=0
+for ((i = 0; i < ROUNDS; i++)); do
+	for how in restart kill hang; do round $how || bad=$((bad + 1)); done
+done
+is "the agent answers after each of $ROUNDS restarts, kills and hangs of snmpd" $bad 0
+# a probe of a listener may be under way: what is lost stays lost, what is in use is closed
+settled() { read -r fds2 kb2 <<<"$(measure)" && [ "$fds2" -le "$fds" ]; }
+wait_for 10 settled
+is "it has as many descriptors as before" "$fds2" "$fds"
+check "and no more memory: $kb KiB, then $kb2" test "$kb2" -le $((kb + 600 + ROUNDS * 4))
+wait_for 65 eval '[ "$(traps 12)" -ge 1 ]'
+is "the refusals of a domain were told once" "$(traps 12)" 1
+like "which, how many, and the bound" "$(last 12)" \
+    "15\.11\.0 = STRING: \"secure\.example\".*15\.17\.0 = Gauge32: 9\b.*15\.3\.0 = INTEGER: 8\b"
+kill -STOP "${PIDS[snmpd]}"
+start=$(now_ms)
+stop agent
+check "SIGTERM ends it in 2 s while snmpd hangs" test $(($(now_ms) - start)) -lt 2000
+kill -CONT "${PIDS[snmpd]}"
+done_testing

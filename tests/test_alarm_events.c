@@ -1,0 +1,411 @@
+/*
+ * What is told to a manager and what is not, with a clock that is made here;
+ * the queue and the memory, over a restart and damaged files.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alarm_detect.h"
+#include "alarm_memory.h"
+#include "read.h"
+
+#define DAY 86400
+#define T0 1800000000		/* a moment to start from */
+#define SEEN_MAX 200
+
+static struct event seen[SEEN_MAX];
+static size_t nseen;
+static const uint32_t bounds[] = { 30, 14, 7, 1 };
+static char folder[] = "/tmp/test-alarm.XXXXXX";
+
+static void
+take(void *arg, const struct event *e)
+{
+	(void)arg;
+	assert_true(nseen < SEEN_MAX);
+	seen[nseen++] = *e;
+}
+
+static void
+expect(size_t n, enum alarm kind)
+{
+	assert_int_equal(nseen, n);
+	if (n > 0)
+		assert_int_equal(seen[n - 1].kind, kind);
+	nseen = 0;
+}
+
+static int
+fresh(void **state)
+{
+	(void)state;
+	nseen = 0;
+	return 0;
+}
+
+static const char *
+path_of(const char *name)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return path;
+}
+
+/* ---- certificates ---- */
+
+static struct cert_memory
+unknown(void)
+{
+	struct cert_memory m = { .section = SEC_CERTIFICATE, .mark = MARK_NONE };
+
+	memcpy(m.name, "mx", 3);
+	return m;
+}
+
+/* The certificate number `which` that ends at T0, as it is seen at `now`. */
+static bool
+look(struct cert_memory *m, unsigned char which, enum cert_state state, time_t now)
+{
+	static struct cert_info info;
+	long left = (long)(T0 - now);
+
+	memset(&info, 0, sizeof(info));
+	info.parsed = state != CERT_STATE_UNREADABLE;
+	info.not_after = T0;
+	info.days_left = left >= 0 ? left / DAY : -((-left + DAY - 1) / DAY);
+	info.state = state != CERT_STATE_OK ? state : left < 0 ? CERT_STATE_EXPIRED :
+	    info.days_left <= 30 ? CERT_STATE_EXPIRING : CERT_STATE_OK;
+	info.fingerprint[0] = which;
+	snprintf(info.subject, sizeof(info.subject), "CN=mx");
+	snprintf(info.error, sizeof(info.error), "why");
+	return detect_certificate(m, "/mx.pem", &info, bounds, 4, now, take, NULL);
+}
+
+static void
+expiry(void **state)
+{
+	static const int told[] = { 30, 14, 7, 6, 5, 4, 3, 2, 1, 0, -1 };
+	struct cert_memory m = unknown();
+
+	(void)state;
+	for (time_t t = T0 - 60 * DAY; t < T0 + 20 * DAY; t += DAY / 4)
+		look(&m, 1, CERT_STATE_OK, t);
+	assert_int_equal(nseen, sizeof(told) / sizeof(told[0]));
+	for (size_t i = 0; i < nseen; i++) {
+		assert_int_equal(seen[i].days, told[i]);
+		assert_int_equal(seen[i].kind, told[i] < 0 ? ALARM_EXPIRED : ALARM_EXPIRING);
+		assert_string_equal(seen[i].name, "mx");
+		assert_string_equal(seen[i].file, "/mx.pem");
+		assert_int_equal(seen[i].not_after, T0);
+	}
+}
+
+static void
+clock_set(void **state)
+{
+	struct cert_memory m = unknown();
+
+	(void)state;
+	look(&m, 1, CERT_STATE_OK, T0 - 40 * DAY);
+	expect(0, ALARM_NONE);
+	look(&m, 1, CERT_STATE_OK, T0 - 2 * DAY);	/* over three marks: the last */
+	assert_int_equal(seen[0].days, 2);
+	expect(1, ALARM_EXPIRING);
+	look(&m, 1, CERT_STATE_OK, T0 - 10 * DAY);	/* back, and on again */
+	look(&m, 1, CERT_STATE_OK, T0 - 2 * DAY);
+	expect(0, ALARM_NONE);
+	look(&m, 1, CERT_STATE_OK, T0 + 1);
+	expect(1, ALARM_EXPIRED);
+	look(&m, 1, CERT_STATE_OK, T0 - 1);
+	look(&m, 1, CERT_STATE_OK, T0 + 1);
+	look(&m, 1, CERT_STATE_OK, T0 - 13 * DAY);
+	look(&m, 1, CERT_STATE_OK, T0 + DAY);
+	expect(0, ALARM_NONE);
+	/* That it had ended was told by a clock a month ahead. */
+	look(&m, 1, CERT_STATE_OK, T0 - 29 * DAY);
+	expect(0, ALARM_NONE);
+	look(&m, 1, CERT_STATE_OK, T0 - 14 * DAY);
+	expect(1, ALARM_EXPIRING);
+	look(&m, 1, CERT_STATE_OK, T0 + 1);
+	expect(1, ALARM_EXPIRED);
+}
+
+static void
+renewal(void **state)
+{
+	struct cert_memory m = unknown();
+
+	(void)state;
+	look(&m, 1, CERT_STATE_OK, T0 - DAY);
+	expect(1, ALARM_EXPIRING);
+	look(&m, 2, CERT_STATE_OK, T0 - DAY);
+	assert_int_equal(seen[0].kind, ALARM_RENEWED);
+	assert_int_equal(seen[0].fingerprint[0], 2);
+	expect(2, ALARM_EXPIRING);	/* it ends as soon */
+	/* Key and certificate come one after the other: no fault. */
+	assert_true(look(&m, 3, CERT_STATE_KEY_MISMATCH, T0 - DAY));
+	expect(0, ALARM_NONE);
+	assert_false(look(&m, 3, CERT_STATE_OK, T0 - DAY + 2));
+	assert_int_equal(seen[0].kind, ALARM_RENEWED);
+	expect(2, ALARM_EXPIRING);
+	/* One that lasts is told once, and that it has gone. */
+	assert_true(look(&m, 3, CERT_STATE_UNREADABLE, T0 - DAY));
+	assert_true(look(&m, 3, CERT_STATE_UNREADABLE, T0 - DAY + 1));
+	expect(0, ALARM_NONE);
+	assert_false(look(&m, 3, CERT_STATE_UNREADABLE, T0 - DAY + ALARM_CONFIRM));
+	assert_string_equal(seen[0].text, "why");
+	expect(1, ALARM_UNUSABLE);
+	look(&m, 3, CERT_STATE_UNREADABLE, T0 - DAY + 100);
+	expect(0, ALARM_NONE);
+	look(&m, 3, CERT_STATE_OK, T0 - DAY + 200);
+	expect(1, ALARM_RENEWED);
+	/* A chain that is short ends all the same. */
+	look(&m, 3, CERT_STATE_CHAIN_INCOMPLETE, T0 - DAY);
+	look(&m, 3, CERT_STATE_CHAIN_INCOMPLETE, T0 - DAY + 10);
+	expect(1, ALARM_UNUSABLE);
+	look(&m, 3, CERT_STATE_CHAIN_INCOMPLETE, T0 + 1);
+	expect(1, ALARM_EXPIRED);
+}
+
+/* ---- settings ---- */
+
+static struct settings *
+parse(const char *text)
+{
+	struct settings *s = settings_parse(text, strlen(text), "t.ini", NULL, false, NULL, NULL);
+
+	assert_non_null(s);
+	return s;
+}
+
+static void
+modes(void **state)
+{
+	struct settings *a = parse("[server]\nmode = offer\n[listener 192.0.2.9:25]\n"
+	    "mode = offer\n[domain a.example]\nmode = require\n[domain c.example]\n"
+	    "client_cert = request\n[peer p.example]\nmin_bits = 128\n");
+	struct settings *b = parse("[server]\nmode = require\n[listener 192.0.2.9:25]\n"
+	    "mode = offer\n[domain b.example]\nmode = none\n[domain c.example]\n"
+	    "client_cert = none\n[peer p.example]\nmin_bits = 256\n");
+
+	(void)state;
+	detect_modes(a, b, BY_SNMP, T0, take, NULL);
+	assert_int_equal(nseen, 4);
+	assert_int_equal(seen[0].section, SEC_SERVER);
+	assert_int_equal(seen[0].old_mode, 3);
+	assert_int_equal(seen[0].new_mode, 4);
+	assert_int_equal(seen[0].by, BY_SNMP);
+	assert_string_equal(seen[1].name, "a.example");
+	assert_int_equal(seen[1].old_mode, 4);
+	assert_int_equal(seen[1].new_mode, 1);
+	assert_string_equal(seen[2].name, "b.example");
+	assert_int_equal(seen[2].old_mode, 1);
+	assert_int_equal(seen[2].new_mode, 2);
+	assert_string_equal(seen[3].name, "c.example");
+	assert_int_equal(seen[3].old_cert, 3);
+	assert_int_equal(seen[3].new_cert, 2);
+	nseen = 0;
+	detect_modes(b, b, BY_SNMP, T0, take, NULL);
+	expect(0, ALARM_NONE);
+	settings_free(a);
+	settings_free(b);
+}
+
+/* ---- listeners, refusals ---- */
+
+static void
+listeners(void **state)
+{
+	struct listener_memory m = { .listener = "192.0.2.1:25" };
+	static struct probe_target t;
+	static struct probe_expect want = { .certificate = "mx", .file = "/mx.pem" };
+	static struct probe_result r;
+	struct probe_found gone = { .what = PROBE_UNREACHABLE, .text = "gone" };
+	struct probe_found two[] = { { .what = PROBE_OTHER_CERTIFICATE, .text = "other" },
+	    { .what = PROBE_NOT_VERIFYING, .text = "lets in" } };
+
+	(void)state;
+	assert_true(addr_listener("192.0.2.1:25", 12, &t.listener));
+	r.chain[0][0] = 9;
+	assert_false(detect_listener(&m, &t, &want, &r, NULL, 0, T0, take, NULL));
+	expect(0, ALARM_NONE);
+	assert_true(detect_listener(&m, &t, &want, &r, &gone, 1, T0, take, NULL));
+	expect(0, ALARM_NONE);
+	assert_true(detect_listener(&m, &t, &want, &r, &gone, 1, T0, take, NULL));
+	assert_string_equal(seen[0].listener, "192.0.2.1:25");
+	expect(1, ALARM_FAULT);
+	detect_listener(&m, &t, &want, &r, &gone, 1, T0, take, NULL);
+	expect(0, ALARM_NONE);
+	detect_listener(&m, &t, &want, &r, two, 2, T0, take, NULL);
+	assert_int_equal(seen[0].kind, ALARM_NOT_SHOWN);
+	assert_string_equal(seen[0].name, "mx");
+	assert_int_equal(seen[0].shown[0], 9);
+	assert_string_equal(seen[1].name, "192.0.2.1:25");
+	expect(2, ALARM_NOT_VERIFYING);
+	detect_listener(&m, &t, &want, &r, two, 2, T0, take, NULL);
+	expect(0, ALARM_NONE);
+	assert_false(detect_listener(&m, &t, &want, &r, NULL, 0, T0, take, NULL));
+	expect(1, ALARM_FINE);
+}
+
+static void
+refusals(void **state)
+{
+	struct rate_memory m = { 0 };
+
+	(void)state;
+	assert_false(detect_refusals(&m, SEC_PEER, "p.example", 5000, 10, T0, take, NULL));
+	expect(0, ALARM_NONE);		/* who knows since when */
+	detect_refusals(&m, SEC_PEER, "p.example", 5009, 10, T0, take, NULL);
+	expect(0, ALARM_NONE);
+	assert_true(detect_refusals(&m, SEC_PEER, "p.example", 5019, 10, T0, take, NULL));
+	assert_int_equal(seen[0].refusals, 10);
+	assert_int_equal(seen[0].limit, 10);
+	expect(1, ALARM_REFUSALS);
+	detect_refusals(&m, SEC_PEER, "p.example", 5119, 10, T0, take, NULL);
+	detect_refusals(&m, SEC_PEER, "p.example", 5124, 10, T0, take, NULL);	/* 5: not quiet */
+	detect_refusals(&m, SEC_PEER, "p.example", 5144, 10, T0, take, NULL);
+	expect(0, ALARM_NONE);
+	assert_true(detect_refusals(&m, SEC_PEER, "p.example", 5148, 10, T0, take, NULL));
+	detect_refusals(&m, SEC_PEER, "p.example", 5168, 10, T0, take, NULL);
+	expect(1, ALARM_REFUSALS);
+	detect_refusals(&m, SEC_PEER, "p.example", 9999, 0, T0, take, NULL);
+	expect(0, ALARM_NONE);
+}
+
+/* ---- what is kept ---- */
+
+static void
+memory(void **state)
+{
+	struct alarm_memory a = { 0 }, b;
+	struct cert_memory *m = memory_cert(&a, SEC_CERTIFICATE, "mx");
+	FILE *f;
+
+	(void)state;
+	look(m, 1, CERT_STATE_OK, T0 - 5 * DAY);
+	expect(1, ALARM_EXPIRING);
+	memory_listener(&a, "[2001:db8::7]:25", "mx.example.org")->told = 6;
+	memory_set_rate(&a, SEC_PEER, "p.example", true);
+	memory_set_rate(&a, SEC_DOMAIN, "d.example", true);
+	memory_set_rate(&a, SEC_DOMAIN, "d.example", false);
+	a.rejected = true;
+	assert_true(memory_save(&a, path_of("state")));
+	assert_false(a.changed);
+
+	memory_load(&b, path_of("state"));
+	look(memory_cert(&b, SEC_CERTIFICATE, "mx"), 1, CERT_STATE_OK, T0 - 5 * DAY);
+	expect(0, ALARM_NONE);
+	look(memory_cert(&b, SEC_CERTIFICATE, "mx"), 1, CERT_STATE_OK, T0 - 4 * DAY);
+	expect(1, ALARM_EXPIRING);
+	assert_int_equal(memory_listener(&b, "[2001:db8::7]:25", "mx.example.org")->told, 6);
+	assert_true(memory_rate(&b, SEC_PEER, "p.example"));
+	assert_false(memory_rate(&b, SEC_DOMAIN, "d.example"));
+	assert_true(b.rejected);
+	memory_free(&b);
+
+	f = fopen(path_of("state"), "w");
+	assert_non_null(f);
+	fprintf(f, "\n\t\t\t\nlistener\tx\ncertificate\tmx\t1\tff\t1\t1\t1\nca\n\x01\xff\t\t\t\t\t\t\t\t\t\t\n"
+	    "refusals\tserver\t\nrefusals\tpeer\tq.example\n");
+	fclose(f);
+	memory_load(&b, path_of("state"));
+	assert_int_equal(b.ncert, 0);
+	assert_int_equal(b.nlistener, 0);
+	assert_int_equal(b.nrate, 1);
+	memory_free(&b);
+	memory_free(&a);
+	assert_false(memory_save(&a, "/nonexistent/state"));
+}
+
+static void
+queue(void **state)
+{
+	struct event_queue q, again;
+	struct event e = { .kind = ALARM_MODE, .section = SEC_PEER, .name = "p.example" };
+
+	(void)state;
+	assert_true(queue_init(&q));
+	assert_null(queue_head(&q));
+	for (uint32_t i = 0; i < 5; i++)
+		queue_raise(&q, &e, 3, 1000 + i);
+	assert_int_equal(q.n, 3);
+	assert_int_equal(q.figures.suppressed, 2);
+	queue_raise(&q, &e, 3, 1060);
+	assert_int_equal(queue_head(&q)->number, 1);
+	queue_done(&q, 2);			/* not its turn */
+	assert_int_equal(q.n, 4);
+	queue_done(&q, 1);
+	assert_int_equal(queue_head(&q)->number, 2);
+	for (uint32_t i = 0; i < ALARM_QUEUE + 5; i++)
+		queue_raise(&q, &e, UINT16_MAX, 2000);
+	assert_int_equal(q.n, ALARM_QUEUE);
+	assert_int_equal(q.figures.lost, 8);
+	assert_int_equal(q.figures.queued, ALARM_QUEUE);
+
+	assert_true(queue_save(&q, path_of("queue")));
+	assert_true(queue_init(&again));
+	queue_load(&again, path_of("queue"));
+	assert_int_equal(again.n, ALARM_QUEUE);
+	assert_int_equal(again.last, q.last);
+	while (q.n > 0) {
+		assert_memory_equal(queue_head(&q), queue_head(&again), sizeof(e));
+		queue_done(&again, queue_head(&q)->number);
+		queue_done(&q, queue_head(&q)->number);
+	}
+	assert_int_equal(again.n, 0);
+	queue_free(&again);
+
+	/* Cut anywhere, or other octets: what is sound counts. */
+	for (off_t cut = 0; cut < 60; cut += 7) {
+		assert_true(queue_init(&again));
+		assert_int_equal(truncate(path_of("queue"), cut), 0);
+		queue_load(&again, path_of("queue"));
+		assert_int_equal(again.n, 0);
+		queue_free(&again);
+	}
+	queue_free(&q);
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	return mkdtemp(folder) == NULL ? -1 : 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	unlink(path_of("state"));
+	unlink(path_of("queue"));
+	return rmdir(folder);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(expiry, fresh),
+		cmocka_unit_test_setup(clock_set, fresh),
+		cmocka_unit_test_setup(renewal, fresh),
+		cmocka_unit_test_setup(modes, fresh),
+		cmocka_unit_test_setup(listeners, fresh),
+		cmocka_unit_test_setup(refusals, fresh),
+		cmocka_unit_test_setup(memory, fresh),
+		cmocka_unit_test_setup(queue, fresh),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("alarms", tests, setup, teardown);
+}

@@ -1,0 +1,575 @@
+/*
+ * Client certificates: each of the tree against its expected reason, names,
+ * pins, files that change or are damaged, and CRLs read lazily against the
+ * same CRLs read whole by OpenSSL.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <sys/wait.h>
+
+#include "ca_tree.h"
+#include "cert_verify.h"
+#include "crl.h"
+#include "read.h"
+
+static char dir[] = "/tmp/tlsward-test-cert.XXXXXX";
+static struct settings *set;
+static struct cert_verifier *verifier;
+
+/* ---- helpers ---- */
+
+static void
+path_of(const char *name, char *buf, size_t size)
+{
+	snprintf(buf, size, "%s/%s", dir, name);
+}
+
+static struct settings *
+settings_of_tree(void)
+{
+	char text[4096];
+	int n = snprintf(text, sizeof(text),
+	    "[server]\n[ca tree]\nfile = %s/ca.pem\ncrl = %s/crl.pem\n"
+	    "[ca any]\nfile = %s/ca.pem\n[ca clients]\nfile = %s/ca.pem\ncrl = %s/crl.pem\npurpose = client\n"
+	    "[ca stale]\nfile = %s/ca.pem\ncrl = %s/stale.pem\n[ca missing]\nfile = %s/nothing.pem\n"
+	    "[ca changing]\nfile = %s/changing.pem\n[ca inter]\nfile = %s/inter.pem\n"
+	    "[ca many]\nfile = %s/bundle.pem\ncrl = %s/many.pem\n",
+	    dir, dir, dir, dir, dir, dir, dir, dir, dir, dir, dir, dir);
+	struct settings *s;
+
+	assert_true(n > 0 && (size_t)n < sizeof(text));
+	s = settings_parse(text, (size_t)n, "test.ini", NULL, false, read_report_file, stderr);
+	assert_non_null(s);
+	return s;
+}
+
+static const struct rule *
+ca_rule(const char *name)
+{
+	const struct rule *r = settings_find(set, SEC_CA, name);
+
+	assert_non_null(r);
+	return r;
+}
+
+static struct cert_client *
+client_of(const char *name, bool with_chain)
+{
+	size_t at = tree_find(name, strlen(name)), len;
+	struct cert_client *cl;
+	unsigned char *der = NULL;
+	const char *p;
+	char why[256];
+	int n = i2d_X509(tree_certs[at], &der);
+
+	assert_true(n > 0);
+	cl = cert_client_new(verifier, der, (size_t)n, why, sizeof(why));
+	OPENSSL_free(der);
+	assert_non_null(cl);
+	for (p = tree[at].chain; with_chain && *p != '\0'; p += len + (p[len] == ' ')) {
+		len = strcspn(p, " ");
+		der = NULL;
+		n = i2d_X509(tree_certs[tree_find(p, len)], &der);
+		assert_true(n > 0);
+		cert_client_add(cl, der, (size_t)n);
+		OPENSSL_free(der);
+	}
+	return cl;
+}
+
+static void
+ask(struct cert_client *cl, const char *ca, struct trust *t)
+{
+	struct cert_facts f = { 0 };
+
+	cert_client_facts(cl, set, &f);
+	assert_non_null(f.verify);
+	f.verify(f.arg, ca_rule(ca), t);
+	assert_true(t->trusted == (t->why == REASON_NONE));
+}
+
+static enum reason
+judged(const char *name, const char *ca)
+{
+	struct cert_client *cl = client_of(name, true);
+	struct trust t, again;
+
+	ask(cl, ca, &t);
+	ask(cl, ca, &again);
+	assert_int_equal(t.why, again.why);
+	assert_true(cert_client_trusted(cl) == t.trusted);
+	cert_client_free(cl);
+	return t.why;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	if (mkdtemp(dir) == NULL)
+		return -1;
+	tree_make_all();
+	tree_write(dir, true);
+	set = settings_of_tree();
+	verifier = cert_verifier_new();
+	return verifier != NULL ? 0 : -1;
+}
+
+static int
+teardown(void **state)
+{
+	char *const argv[] = { (char *)(uintptr_t)"rm", (char *)(uintptr_t)"-rf", dir, NULL };
+	pid_t pid;
+
+	(void)state;
+	cert_verifier_free(verifier);
+	settings_free(set);
+	tree_free_all();
+	pid = fork();
+	if (pid == 0) {
+		execvp("rm", argv);
+		_exit(127);
+	}
+	return pid > 0 && waitpid(pid, NULL, 0) == pid ? 0 : -1;
+}
+
+/* ---- the tree ---- */
+
+static void
+each_of_the_tree(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < TREE_LEN; i++) {
+		enum reason any, client, open;
+
+		if ((tree[i].flags & LEAF) == 0)
+			continue;
+		any = judged(tree[i].name, "tree");
+		client = judged(tree[i].name, "clients");
+		open = judged(tree[i].name, "any");
+		if (any != tree[i].any || client != tree[i].client)
+			fail_msg("%s: %s and %s, not %s and %s", tree[i].name, reason_words[any],
+			    reason_words[client], reason_words[tree[i].any],
+			    reason_words[tree[i].client]);
+		/* without CRLs nothing is revoked, and nothing else is different */
+		if (open != (tree[i].any == REASON_CERT_REVOKED ? REASON_NONE : tree[i].any))
+			fail_msg("%s without CRL: %s", tree[i].name, reason_words[open]);
+		if (judged(tree[i].name, "many") != tree[i].any)
+			fail_msg("%s: another reason with the large bundle and CRL", tree[i].name);
+	}
+}
+
+/* What OpenSSL says of the same chain with everything parsed and in memory. */
+static void
+as_openssl_has_it(void **state)
+{
+	X509_STORE *store = X509_STORE_new();
+	size_t i, len;
+	const char *p;
+
+	(void)state;
+	assert_non_null(store);
+	assert_int_equal(X509_STORE_add_cert(store, tree_certs[0]), 1);
+	for (i = 0; i < TREE_LEN; i++) {
+		STACK_OF(X509) *chain = sk_X509_new_null();
+		X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+		enum reason want;
+
+		for (p = tree[i].chain; *p != '\0'; p += len + (p[len] == ' ')) {
+			len = strcspn(p, " ");
+			assert_true(sk_X509_push(chain, tree_certs[tree_find(p, len)]) > 0);
+		}
+		assert_int_equal(X509_STORE_CTX_init(ctx, store, tree_certs[i], chain), 1);
+		X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(ctx), 2);
+		want = X509_verify_cert(ctx) == 1 ? REASON_NONE : cert_reason(X509_STORE_CTX_get_error(ctx));
+		if ((tree[i].flags & LEAF) != 0 && judged(tree[i].name, "any") != want)
+			fail_msg("%s: OpenSSL says %s", tree[i].name, reason_words[want]);
+		X509_STORE_CTX_free(ctx);
+		sk_X509_free(chain);
+	}
+	X509_STORE_free(store);
+}
+
+static void
+chains(void **state)
+{
+	struct cert_client *cl = client_of("good", false);
+	struct trust t;
+
+	(void)state;
+	ask(cl, "tree", &t);
+	assert_int_equal(t.why, REASON_CERT_UNTRUSTED);
+	cert_client_chain_unknown(cl);		/* forgets what it said */
+	ask(cl, "tree", &t);
+	assert_int_equal(t.why, REASON_CERT_UNKNOWN);
+	ask(cl, "inter", &t);			/* the issuer itself is in the bundle */
+	assert_int_equal(t.why, REASON_NONE);
+	assert_true(cert_client_trusted(cl));
+	cert_client_free(cl);
+
+	cl = client_of("selfsigned", false);
+	cert_client_chain_unknown(cl);
+	ask(cl, "tree", &t);
+	assert_int_equal(t.why, REASON_CERT_UNTRUSTED);
+	cert_client_free(cl);
+
+	cl = client_of("direct", false);
+	cert_client_chain_unknown(cl);
+	ask(cl, "tree", &t);
+	assert_int_equal(t.why, REASON_NONE);
+	cert_client_free(cl);
+}
+
+static void
+our_own_faults(void **state)
+{
+	(void)state;
+	assert_int_equal(judged("good", "stale"), REASON_CERT_UNKNOWN);
+	assert_int_equal(judged("good", "missing"), REASON_CERT_UNKNOWN);
+}
+
+/* ---- names and pins ---- */
+
+static void
+expect_names(const char *name, const char *cn, size_t n, const char *last)
+{
+	struct cert_client *cl = client_of(name, true);
+	struct cert_facts f = { 0 };
+
+	cert_client_facts(cl, set, &f);
+	assert_true(f.has_names && f.has_fingerprint && f.has_spki);
+	assert_int_equal(f.nnames, n);
+	if (n > 0)
+		assert_string_equal(f.names[n - 1], last);
+	if (cn == NULL)
+		assert_null(f.cn);
+	else
+		assert_string_equal(f.cn, cn);
+	cert_client_free(cl);
+}
+
+static void
+names(void **state)
+{
+	(void)state;
+	expect_names("good", "a client", 1, "partner.example");
+	expect_names("upper", "a client", 1, "partner.example");
+	expect_names("wildcard", "a client", 1, "*.partner.example");
+	expect_names("idna", "a client", 1, "xn--bcher-kva.example");
+	expect_names("names20", "a client", 20, "partner.example");
+	expect_names("cn-only", "partner.example", 0, NULL);
+	expect_names("address", "a client", 0, NULL);
+	expect_names("nosubject", NULL, 1, "partner.example");
+	expect_names("nul", NULL, 0, NULL);	/* neither the half before the NUL nor the whole */
+}
+
+static void
+pins(void **state)
+{
+	struct cert_client *cl = client_of("stranger", false);
+	struct cert_facts f = { 0 };
+	unsigned char digest[32];
+	unsigned n;
+	char path[256];
+
+	(void)state;
+	cert_client_facts(cl, set, &f);
+	assert_int_equal(X509_digest(tree_certs[tree_find("stranger", 8)], EVP_sha256(), digest, &n), 1);
+	assert_memory_equal(f.fingerprint, digest, 32);
+	path_of("stranger.pem", path, sizeof(path));
+	assert_int_equal(f.pinned(f.arg, path), 1);
+	path_of("good.pem", path, sizeof(path));
+	assert_int_equal(f.pinned(f.arg, path), 0);
+	path_of("good.key", path, sizeof(path));
+	assert_int_equal(f.pinned(f.arg, path), -1);
+	assert_int_equal(f.pinned(f.arg, dir), -1);
+	cert_client_free(cl);
+}
+
+/* ---- files ---- */
+
+/* Puts the file of that name at "changing.pem", by rename. */
+static void
+change_to(const char *name)
+{
+	char from[256], to[256], tmp[256], buf[65536];
+	FILE *f;
+	size_t n;
+
+	path_of(name, from, sizeof(from));
+	path_of("changing.pem", to, sizeof(to));
+	path_of("changing.new", tmp, sizeof(tmp));
+	assert_non_null(f = fopen(from, "r"));
+	n = fread(buf, 1, sizeof(buf), f);
+	fclose(f);
+	assert_non_null(f = fopen(tmp, "w"));
+	assert_int_equal(fwrite(buf, 1, n, f), n);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(rename(tmp, to), 0);
+}
+
+static void
+changes(void **state)
+{
+	char path[256];
+	FILE *f;
+
+	(void)state;
+	change_to("foreign.pem");
+	assert_int_equal(judged("good", "changing"), REASON_CERT_UNTRUSTED);
+	assert_int_equal(judged("stranger", "changing"), REASON_NONE);
+	change_to("ca.pem");
+	assert_int_equal(judged("good", "changing"), REASON_NONE);
+	assert_int_equal(judged("stranger", "changing"), REASON_CERT_UNTRUSTED);
+	change_to("good.key");
+	assert_int_equal(judged("good", "changing"), REASON_CERT_UNKNOWN);
+	path_of("changing.pem", path, sizeof(path));
+	assert_non_null(f = fopen(path, "w"));
+	fputs("-----BEGIN CERTIFICATE-----\nMIIB", f);
+	fclose(f);
+	assert_int_equal(judged("good", "changing"), REASON_CERT_UNKNOWN);
+	unlink(path);
+	assert_int_equal(judged("good", "changing"), REASON_CERT_UNKNOWN);
+	change_to("ca.pem");
+	assert_int_equal(judged("good", "changing"), REASON_NONE);
+}
+
+static void
+warmed(void **state)
+{
+	struct cert_verifier *kept = verifier;
+
+	(void)state;
+	verifier = cert_verifier_new();
+	cert_verifier_warm(verifier, set);
+	cert_verifier_warm(verifier, set);
+	assert_int_equal(judged("good", "tree"), REASON_NONE);
+	assert_int_equal(judged("revoked", "many"), REASON_CERT_REVOKED);
+	cert_verifier_free(verifier);
+	verifier = kept;
+}
+
+/* ---- malformed ---- */
+
+static void
+malformed(void **state)
+{
+	unsigned char *der = NULL, *copy;
+	int n = i2d_X509(tree_certs[tree_find("good", 4)], &der), i;
+	struct cert_client *cl;
+	struct trust t;
+	char why[256];
+
+	(void)state;
+	assert_true(n > 0);
+	assert_null(cert_client_new(verifier, der, 0, why, sizeof(why)));
+	for (i = 1; i < n; i++) {	/* every length that is too short, in a buffer of that length */
+		assert_non_null(copy = malloc((size_t)i));
+		memcpy(copy, der, (size_t)i);
+		assert_null(cert_client_new(verifier, copy, (size_t)i, why, sizeof(why)));
+		assert_true(why[0] != '\0');
+		free(copy);
+	}
+	for (i = 0; i < n; i++) {	/* every octet changed: refused, or not trusted */
+		der[i] ^= 0x41;
+		if ((cl = cert_client_new(verifier, der, (size_t)n, why, sizeof(why))) != NULL) {
+			cert_client_add(cl, der, (size_t)n);
+			ask(cl, "inter", &t);
+			assert_false(t.trusted);
+			cert_client_free(cl);
+		}
+		der[i] ^= 0x41;
+	}
+	assert_non_null(copy = calloc(1, CLIENT_DER_MAX + 1));
+	assert_null(cert_client_new(verifier, copy, CLIENT_DER_MAX + 1, why, sizeof(why)));
+	free(copy);
+	OPENSSL_free(der);
+}
+
+/* ---- CRLs ---- */
+
+static uint64_t seed = 88172645463325252u;
+
+static uint64_t
+number(uint64_t below)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return seed % below;
+}
+
+static X509_CRL *
+random_crl(size_t ca)
+{
+	X509_CRL *crl = tree_crl(ca, (size_t)number(200), false);
+	size_t i, n = (size_t)number(40);
+
+	for (i = 0; i < n; i++) {
+		ASN1_INTEGER *serial = ASN1_INTEGER_new();
+		X509_REVOKED *r = X509_REVOKED_new();
+		ASN1_ENUMERATED *reason = ASN1_ENUMERATED_new();
+		ASN1_TIME *when = X509_gmtime_adj(NULL, -3600);
+
+		ASN1_INTEGER_set_int64(serial, (int64_t)number(300) - 20);
+		X509_REVOKED_set_serialNumber(r, serial);
+		X509_REVOKED_set_revocationDate(r, when);
+		ASN1_ENUMERATED_set(reason, number(4) == 0 ? CRL_REASON_REMOVE_FROM_CRL :
+		    CRL_REASON_KEY_COMPROMISE);
+		if (number(2) == 0)
+			X509_REVOKED_add1_ext_i2d(r, NID_crl_reason, reason, number(50) == 0, 0);
+		X509_CRL_add0_revoked(crl, r);
+		ASN1_INTEGER_free(serial);
+		ASN1_ENUMERATED_free(reason);
+		ASN1_TIME_free(when);
+	}
+	if (number(3) == 0) {
+		ISSUING_DIST_POINT *idp = ISSUING_DIST_POINT_new();
+
+		idp->onlyuser = 0xff;
+		X509_CRL_add1_ext_i2d(crl, NID_issuing_distribution_point, idp, 1, 0);
+		ISSUING_DIST_POINT_free(idp);
+	}
+	assert_true(X509_CRL_sign(crl, tree_keys[ca], EVP_sha256()) > 0);
+	return crl;
+}
+
+static int
+lookup(X509_CRL *crl, int64_t n)
+{
+	ASN1_INTEGER *serial = ASN1_INTEGER_new();
+	X509_REVOKED *r = NULL;
+	int rc;
+
+	ASN1_INTEGER_set_int64(serial, n);
+	rc = X509_CRL_get0_by_serial(crl, &r, serial);
+	ASN1_INTEGER_free(serial);
+	return rc;
+}
+
+static void
+random_crls(void **state)
+{
+	size_t ca = tree_find("inter", 5);
+	int round, i;
+
+	(void)state;
+	for (round = 0; round < 150; round++) {
+		X509_CRL *whole = random_crl(ca), *lazy;
+		unsigned char *der = NULL;
+		int n = i2d_X509_CRL(whole, &der);
+		struct der in = { der, (size_t)n };
+
+		assert_true(n > 0);
+		assert_non_null(lazy = crl_open(&in));
+		X509_CRL_free(whole);
+		{
+			const unsigned char *p = der;
+
+			assert_non_null(whole = d2i_X509_CRL(NULL, &p, n));
+		}
+		for (i = -30; i < 320; i++) {
+			/* twice the same serial: either entry may be the answer */
+			int a = lookup(lazy, i), b = lookup(whole, i);
+
+			if ((a == 0) != (b == 0))
+				fail_msg("round %d, serial %d: %d lazily, %d whole", round, i, a, b);
+		}
+		assert_int_equal(X509_CRL_verify(lazy, tree_keys[ca]), 1);
+		assert_int_not_equal(X509_CRL_verify(lazy, tree_keys[0]), 1);
+		X509_CRL_free(lazy);
+		/* one octet of what was signed changed: never verified */
+		der[(size_t)number((uint64_t)n)] ^= (unsigned char)(1 + number(255));
+		if ((lazy = crl_open(&in)) != NULL) {
+			assert_int_not_equal(X509_CRL_verify(lazy, tree_keys[ca]), 1);
+			X509_CRL_free(lazy);
+		}
+		X509_CRL_free(whole);
+		OPENSSL_free(der);
+	}
+}
+
+/* Other signatures than ECDSA: digests with keys of RSA, RSA-PSS, Ed25519. */
+static void
+crl_signatures(void **state)
+{
+	static const struct { const char *name; bool pss; } by[] = {
+		{ "rsa2048", false }, { "rsa2048", true }, { "ed25519", false }, { "p521", false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(by) / sizeof(by[0]); i++) {
+		size_t at = tree_find(by[i].name, strlen(by[i].name));
+		X509_CRL *crl = tree_crl(tree_find("inter", 5), 50, false), *lazy;
+		EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+		EVP_PKEY_CTX *key;
+		unsigned char *der = NULL;
+		struct der in;
+		int n;
+
+		assert_int_equal(EVP_DigestSignInit(ctx, &key,
+		    strcmp(by[i].name, "ed25519") == 0 ? NULL : EVP_sha256(), NULL, tree_keys[at]), 1);
+		if (by[i].pss)
+			assert_true(EVP_PKEY_CTX_set_rsa_padding(key, RSA_PKCS1_PSS_PADDING) > 0);
+		assert_true(X509_CRL_sign_ctx(crl, ctx) > 0);
+		EVP_MD_CTX_free(ctx);
+		n = i2d_X509_CRL(crl, &der);
+		in = (struct der){ der, (size_t)n };
+		assert_non_null(lazy = crl_open(&in));
+		if (X509_CRL_verify(lazy, tree_keys[at]) != 1)
+			fail_msg("%s%s: not verified", by[i].name, by[i].pss ? " with PSS" : "");
+		assert_int_not_equal(X509_CRL_verify(lazy, tree_keys[0]), 1);
+		X509_CRL_free(lazy);
+		X509_CRL_free(crl);
+		OPENSSL_free(der);
+	}
+}
+
+static void
+base64(void **state)
+{
+	static const struct { const char *in, *out; } cases[] = {
+		{ "", "" }, { "QQ==", "A" }, { "QUI=", "AB" }, { "QUJD", "ABC" }, { "QUJDRA==", "ABCD" },
+		{ "Q\nU\r\nJ D", "ABC" }, { "QQ", "A" }, { "QUI", "AB" },
+		{ "Q", NULL }, { "QQ=", NULL }, { "QUI==", NULL }, { "QUJD=", NULL }, { "=", NULL },
+		{ "Q=Q=", NULL }, { "QQ==QQ==", NULL }, { "QU-D", NULL }, { "QU\001D", NULL },
+	};
+	unsigned char out[64];
+	size_t i, n;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		n = base64_decode(cases[i].in, strlen(cases[i].in), out);
+		if (cases[i].out == NULL ? n != SIZE_MAX :
+		    n != strlen(cases[i].out) || memcmp(out, cases[i].out, n) != 0)
+			fail_msg("\"%s\": %zd", cases[i].in, (ssize_t)n);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_of_the_tree),
+		cmocka_unit_test(as_openssl_has_it),
+		cmocka_unit_test(chains),
+		cmocka_unit_test(our_own_faults),
+		cmocka_unit_test(names),
+		cmocka_unit_test(pins),
+		cmocka_unit_test(changes),
+		cmocka_unit_test(warmed),
+		cmocka_unit_test(malformed),
+		cmocka_unit_test(random_crls),
+		cmocka_unit_test(crl_signatures),
+		cmocka_unit_test(base64),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

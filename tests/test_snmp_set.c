@@ -1,0 +1,298 @@
+/*
+ * The phases of SET without a daemon: what a manager cannot bring about at
+ * will, since snmpd decides when it takes a SET back, forgets one half way or
+ * asks for what it had not announced.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "snmp_set.h"
+
+static const char ini[] =
+    "; kept\n"
+    "[server]\nmode = offer ; kept, too\nstate_dir = /nonexistent\n\n"
+    "[listener 127.0.0.1:25]\nmode = require\n\n"
+    "[domain example.org]\nmode = require\n";
+
+#define ORG "example.org"
+#define NEW "new.example"
+enum { MODE_COLUMN = 2, STATUS_COLUMN = 31 };
+
+static struct view view;
+static char dir[] = "/tmp/test-snmp-set.XXXXXX", path[64];
+static netsnmp_agent_request_info info;
+static netsnmp_request_info request[4];
+static netsnmp_variable_list vb[4];
+static int nrequests;
+
+static void
+write_file(const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fputs(text, f) >= 0 && fclose(f) == 0, true);
+}
+
+static void
+file_is(const char *want)
+{
+	char got[1024];
+	FILE *f = fopen(path, "r");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(got, 1, sizeof(got) - 1, f);
+	fclose(f);
+	got[n] = '\0';
+	assert_string_equal(got, want);
+}
+
+static bool
+file_has(const char *part)
+{
+	char got[1024];
+	FILE *f = fopen(path, "r");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(got, 1, sizeof(got) - 1, f);
+	fclose(f);
+	got[n] = '\0';
+	return strstr(got, part) != NULL;
+}
+
+static int
+setup_dir(void **state)
+{
+	(void)state;
+	if (mkdtemp(dir) == NULL)
+		return -1;
+	snprintf(path, sizeof(path), "%s/tlsward.ini", dir);
+	return 0;
+}
+
+static int
+teardown_dir(void **state)
+{
+	(void)state;
+	unlink(path);
+	return rmdir(dir);	/* fails where a temporary file was left */
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	write_file(ini);
+	nrequests = 0;
+	if (!view_init(&view, path))
+		return -1;
+	view_refresh(&view);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	set_end(&view);
+	view_free(&view);
+	for (int i = 0; i < nrequests; i++)
+		snmp_reset_var_buffers(&vb[i]);
+	return 0;
+}
+
+static void
+want(int column, const char *name, long value)
+{
+	oid o[MAX_OID_LEN] = { TREE_ROOT, 5, 1 };
+	size_t n = TREE_ROOT_LEN + 2;
+	int i = nrequests++;
+
+	o[n++] = (oid)column;
+	while (*name != '\0')
+		o[n++] = (unsigned char)*name++;
+	memset(&vb[i], 0, sizeof(vb[i]));
+	memset(&request[i], 0, sizeof(request[i]));
+	snmp_set_var_objid(&vb[i], o, n);
+	snmp_set_var_typed_value(&vb[i], ASN_INTEGER, &value, sizeof(value));
+	request[i].requestvb = &vb[i];
+	request[i].index = i + 1;
+	if (i > 0)
+		request[i - 1].next = &request[i];
+}
+
+static void
+again(void)
+{
+	for (int i = 0; i < nrequests; i++)
+		snmp_reset_var_buffers(&vb[i]);
+	nrequests = 0;
+}
+
+static int
+phase(int mode)
+{
+	info.mode = mode;
+	return set_phase(&view, &info, request);
+}
+
+static size_t
+waiting(void)
+{
+	return view.waiting->n;
+}
+
+static void
+commit(void **state)
+{
+	(void)state;
+	want(MODE_COLUMN, ORG, 2);
+	want(STATUS_COLUMN, NEW, SNMP_ROW_CREATEANDGO);
+	assert_int_equal(phase(MODE_SET_RESERVE1), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_RESERVE2), SNMP_ERR_NOERROR);
+	file_is(ini);
+	assert_int_equal(phase(MODE_SET_ACTION), SNMP_ERR_NOERROR);
+	assert_true(file_has("[domain " NEW "]"));
+	assert_true(file_has("mode = none"));
+	assert_int_equal(phase(MODE_SET_COMMIT), SNMP_ERR_NOERROR);
+	assert_int_equal(view.changes_done, 1);
+	assert_non_null(settings_find(view_settings(&view), SEC_DOMAIN, NEW));
+}
+
+static void
+undo(void **state)
+{
+	(void)state;
+	want(MODE_COLUMN, ORG, 2);
+	want(STATUS_COLUMN, NEW, SNMP_ROW_CREATEANDGO);
+	assert_int_equal(phase(MODE_SET_RESERVE1), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_ACTION), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_UNDO), SNMP_ERR_NOERROR);
+	file_is(ini);
+	assert_int_equal(view.changes_done, 0);
+	assert_null(settings_find(view_settings(&view), SEC_DOMAIN, NEW));
+}
+
+/* Somebody was at the file after us: what they wrote stays. */
+static void
+undo_too_late(void **state)
+{
+	static const char theirs[] = "[server]\nmode = offer\n";
+
+	(void)state;
+	want(STATUS_COLUMN, NEW, SNMP_ROW_CREATEANDGO);
+	assert_int_equal(phase(MODE_SET_RESERVE1), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_ACTION), SNMP_ERR_NOERROR);
+	write_file(theirs);
+	assert_int_equal(phase(MODE_SET_UNDO), SNMP_ERR_UNDOFAILED);
+	file_is(theirs);
+}
+
+static void
+undo_rows_that_wait(void **state)
+{
+	(void)state;
+	want(STATUS_COLUMN, NEW, SNMP_ROW_CREATEANDWAIT);
+	assert_int_equal(phase(MODE_SET_RESERVE1), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_ACTION), SNMP_ERR_NOERROR);
+	assert_int_equal(waiting(), 0);
+	assert_int_equal(phase(MODE_SET_UNDO), SNMP_ERR_NOERROR);
+	assert_int_equal(waiting(), 0);
+
+	assert_int_equal(phase(MODE_SET_RESERVE1), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_ACTION), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_COMMIT), SNMP_ERR_NOERROR);
+	assert_int_equal(waiting(), 1);
+	file_is(ini);
+
+	again();
+	want(STATUS_COLUMN, NEW, SNMP_ROW_ACTIVE);
+	want(MODE_COLUMN, NEW, 4);
+	assert_int_equal(phase(MODE_SET_RESERVE1), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_ACTION), SNMP_ERR_NOERROR);
+	assert_true(file_has("[domain " NEW "]\nmode = require\n"));
+	assert_int_equal(phase(MODE_SET_UNDO), SNMP_ERR_NOERROR);
+	file_is(ini);
+	assert_int_equal(waiting(), 1);
+	assert_null(waiting_find(view.waiting, SEC_DOMAIN, NEW)->text[KEY_MODE]);
+}
+
+static void
+given_up_half_way(void **state)
+{
+	(void)state;
+	want(MODE_COLUMN, ORG, 2);
+	assert_int_equal(phase(MODE_SET_RESERVE1), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_FREE), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_ACTION), SNMP_ERR_COMMITFAILED);
+	file_is(ini);
+	assert_int_equal(phase(MODE_SET_UNDO), SNMP_ERR_NOERROR);
+
+	/* A SET whose end never came, then another. */
+	assert_int_equal(phase(MODE_SET_RESERVE1), SNMP_ERR_NOERROR);
+	again();
+	want(MODE_COLUMN, ORG, 3);
+	assert_int_equal(phase(MODE_SET_RESERVE1), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_ACTION), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_COMMIT), SNMP_ERR_NOERROR);
+	assert_true(file_has("[domain " ORG "]\nmode = offer\n"));
+}
+
+static void
+refused_with_its_index(void **state)
+{
+	(void)state;
+	want(STATUS_COLUMN, NEW, SNMP_ROW_CREATEANDGO);
+	want(MODE_COLUMN, ORG, 2);
+	want(MODE_COLUMN, "other.example", 2);
+	assert_int_equal(phase(MODE_SET_RESERVE1), SNMP_ERR_INCONSISTENTNAME);
+	assert_int_equal(request[0].status, 0);
+	assert_int_equal(request[1].status, 0);
+	assert_int_equal(request[2].status, SNMP_ERR_INCONSISTENTNAME);
+	assert_int_equal(phase(MODE_SET_FREE), SNMP_ERR_NOERROR);
+	assert_int_equal(view.changes_refused, 1);
+	assert_non_null(strstr(view.change_error, "other.example"));
+	file_is(ini);
+}
+
+/* The editor removed the row between the check and the write. */
+static void
+row_gone_meanwhile(void **state)
+{
+	static const char theirs[] = "[server]\nmode = offer\n";
+
+	(void)state;
+	want(STATUS_COLUMN, ORG, SNMP_ROW_DESTROY);
+	assert_int_equal(phase(MODE_SET_RESERVE1), SNMP_ERR_NOERROR);
+	write_file(theirs);
+	assert_int_equal(phase(MODE_SET_ACTION), SNMP_ERR_COMMITFAILED);
+	assert_int_equal(phase(MODE_SET_UNDO), SNMP_ERR_NOERROR);
+	file_is(theirs);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(undo, setup, teardown),
+		cmocka_unit_test_setup_teardown(undo_too_late, setup, teardown),
+		cmocka_unit_test_setup_teardown(undo_rows_that_wait, setup, teardown),
+		cmocka_unit_test_setup_teardown(given_up_half_way, setup, teardown),
+		cmocka_unit_test_setup_teardown(refused_with_its_index, setup, teardown),
+		cmocka_unit_test_setup_teardown(row_gone_meanwhile, setup, teardown)
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("the phases of SET", tests, setup_dir, teardown_dir);
+}
