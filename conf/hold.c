@@ -19,6 +19,8 @@
 
 struct held {
 	unsigned refs;
+	unsigned load;		/* the how many-th */
+	size_t *kept;		/* the hold's */
 	struct settings *settings;
 };
 
@@ -169,7 +171,10 @@ put_in_force(struct hold *h, struct settings *fresh, hold_log *log)
 			return false;
 		}
 		held->refs = 1;
+		held->load = h->loads;
 		held->settings = fresh;
+		held->kept = &h->kept;
+		h->kept += settings_octets(fresh);
 	}
 	h->again = h->tried && unsettled(id, &h->seen) ?
 	    clock_ms(CLOCK_MONOTONIC) + SETTLE_MS : 0;
@@ -418,6 +423,19 @@ held_unref(struct held *held)
 {
 	if (held == NULL || --held->refs > 0)
 		return;
+	*held->kept -= settings_octets(held->settings);
 	settings_free(held->settings);
 	free(held);
+}
+
+size_t
+hold_superseded(const struct hold *h)
+{
+	return h->kept - (h->now != NULL ? settings_octets(h->now->settings) : 0);
+}
+
+bool
+held_older(const struct held *held, const struct held *than)
+{
+	return held->load < than->load;
 }

@@ -18,7 +18,7 @@
  * read by a thread, which ends with a descriptor that becomes readable.
  *
  * Whoever keeps a pointer to settings over a refresh (a session that began
- * under them) takes a reference with hold_ref and gives it back.
+ * under them) takes a reference with hold_ref and gives it back before hold_free.
  * Of one thread: its helpers have nothing of the hold.
  */
 #ifndef TLSWARD_CONF_HOLD_H
@@ -42,6 +42,7 @@ struct hold {
 	char error[512];		/* "FILE:LINE: …" of the first error; "" when not bad */
 	int64_t again;			/* CLOCK_MONOTONIC ms: read once more then; 0: no need */
 	struct compiled form;		/* at first: read it, keep a copy, make none */
+	size_t kept;			/* octets of all settings that are referenced */
 	bool leave;			/* have a thread make one, of what is in force */
 	int64_t leave_at;		/* CLOCK_MONOTONIC ms; 0: no need */
 	struct settings *offered;
@@ -71,5 +72,12 @@ void hold_free(struct hold *);
 const struct settings *held_settings(const struct held *);	/* NULL for NULL */
 struct held *hold_ref(struct hold *);		/* of `now`; NULL if there is none */
 void held_unref(struct held *);			/* NULL is fine */
+
+/*
+ * Octets of settings that references keep alive and that are no longer in force:
+ * whoever holds many for long has to let the oldest go.
+ */
+size_t hold_superseded(const struct hold *);
+bool held_older(const struct held *, const struct held *than);
 
 #endif

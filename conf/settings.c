@@ -62,6 +62,12 @@ settings_path(const struct settings *s)
 	return path != NULL ? path : "";
 }
 
+size_t
+settings_octets(const struct settings *s)
+{
+	return (size_t)s->head.length;
+}
+
 uint64_t
 settings_generation(const struct settings *s)
 {

@@ -57,6 +57,7 @@ const struct file_id *settings_id(const struct settings *);
 /* The same text is now this file's: for who made the text and then the file. */
 void settings_set_id(struct settings *, const struct file_id *);
 const char *settings_path(const struct settings *);	/* the INI's */
+size_t settings_octets(const struct settings *);	/* of memory, about */
 uint64_t settings_generation(const struct settings *);	/* digest of the content: same text, same number */
 
 /* ---- rules, in the order of their kept names (addresses: of addr_cmp) ---- */

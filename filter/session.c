@@ -137,3 +137,30 @@ session_close(struct sessions *all, uint64_t id)
 	all->free = s;
 	all->open--;
 }
+
+static struct held *
+oldest(const struct sessions *all, const struct held *now)
+{
+	struct held *found = NULL;
+
+	for (size_t i = 0; i < all->buckets; i++)
+		for (const struct session *s = all->bucket[i]; s != NULL; s = s->next)
+			if (s->held != NULL && s->held != now &&
+			    (found == NULL || held_older(s->held, found)))
+				found = s->held;
+	return found;
+}
+
+void
+sessions_renew(struct sessions *all, struct hold *h)
+{
+	const struct held *gone;
+
+	while (hold_superseded(h) > SUPERSEDED_MAX && (gone = oldest(all, h->now)) != NULL)
+		for (size_t i = 0; i < all->buckets; i++)
+			for (struct session *s = all->bucket[i]; s != NULL; s = s->next)
+				if (s->held == gone) {
+					held_unref(s->held);
+					s->held = hold_ref(h);
+				}
+}

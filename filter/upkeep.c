@@ -158,10 +158,12 @@ upkeep_turn(struct filter *f, struct upkeep *u, bool changed)
 		errlog_settle(&f->contradictions);
 		errlog_settle(&f->unreadable);
 	}
-	if (changed && hold_refresh_soon(&f->hold, errlog_line))
+	if (changed && hold_refresh_soon(&f->hold, errlog_line)) {
+		sessions_renew(&f->sessions, &f->hold);
 		follow(f, u);
-	else if (ticks)
+	} else if (ticks) {
 		feed_keep(f, u);
+	}
 	if (f->counters == NULL && f->now >= u->counters_retry)
 		counters_try(f, u);
 	if (f->now >= u->alive_due) {
