@@ -138,8 +138,9 @@ days=$(get $OBJ.10.1.14.1."$(oid_of certificate1)")
 check "its days ($days)" test "$(($(date -d "$(openssl x509 -in "$CERT" -noout -enddate | sed 's/.*=//')" +%s) / 86400 - $(date +%s) / 86400 - days))" -le 1
 is "a file that is not there" "$(get $OBJ.10.1.{14,15}.1."$(oid_of certificate2)" | xargs)" '-2147483648 7'
 like "says so" "$(get $OBJ.10.1.16.1."$(oid_of certificate2)")" 'nowhere.pem: there is no such file'
-is "of a CA, what ends first" "$(get $OBJ.10.1.{3,5,14,15,18}.2."$(oid_of ca1)" | xargs)" \
-    'peer partner.example CN=Root of May 19 3 2'
+# of its 20 days the 20th is over in the second after it was made
+like "of a CA, what ends first" "$(get $OBJ.10.1.{3,5,14,15,18}.2."$(oid_of ca1)" | xargs)" \
+    '^peer partner\.example CN=Root of May (19|20) 3 2$'
 { ca "Root of June" 300; } >"$T/ca.new" && mv "$T/ca.new" "$T/ca.pem"
 chmod 0644 "$T/ca.pem"
 check "a renewed file is seen" wait_for 5 eval '[ "$(get $OBJ.10.1.5.2."$(oid_of ca1)")" = "CN=Root of June" ]'
