@@ -64,18 +64,35 @@ row_to_take(struct counters *c, uint64_t now)
 
 	if (c->spare != 0)
 		return true;
-	if (next >= c->nrows) {
-		c->full = true;
+	c->lack = LACK_ROWS;
+	if (next >= c->nrows)
 		return false;
-	}
 	if (next < atomic_load_explicit(&c->head->ready, memory_order_acquire))
-		return true;
+		goto room;
+	c->lack = LACK_SPACE;
 	if (now < c->grow_after)
 		return false;
 	if (counters_grow(c, next))
-		return true;
+		goto room;
 	c->grow_after = now + GROW_PAUSE;
 	return false;
+room:
+	c->lack = LACK_NOTHING;
+	return true;
+}
+
+/*
+ * A row was taken for nothing.  The file has it back if it is the last one taken:
+ * a process that lives for one connection has no next name to keep it for.
+ */
+static void
+row_give_back(struct counters *c, uint32_t n)
+{
+	uint32_t next = n + 1;
+
+	atomic_store(&counters_row(c, n)->owner, 0);
+	if (!atomic_compare_exchange_strong(&c->head->next, &next, n))
+		c->spare = n;
 }
 
 /* Takes a row for the digest; 0: none left. */
@@ -117,9 +134,7 @@ bucket_row(struct counters *c, struct bucket *b, uint64_t digest, uint64_t now)
 			return 0;
 		if (atomic_compare_exchange_strong(&b->row, &named, n))
 			return n;
-		/* Another process was first; ours is for the next name. */
-		atomic_store(&counters_row(c, n)->owner, 0);
-		c->spare = n;
+		row_give_back(c, n);		/* another process was first */
 	}
 	return named;
 }
@@ -144,6 +159,7 @@ row_for(struct counters *c, uint64_t digest, uint64_t now)
 		if (d == digest)
 			return bucket_row(c, b, digest, now);
 	}
+	c->lack = LACK_ROWS;
 	return 0;
 }
 
@@ -187,6 +203,28 @@ row_of(const struct counters *c, enum section section, const char *name)
 			break;
 	}
 	return 0;
+}
+
+/*
+ * Is what is mapped there to be touched?  Looks from time to time whether
+ * somebody removed the file, or cut it short.
+ */
+static bool
+counters_there(struct counters *c, uint64_t now)
+{
+	if (now >= c->looked && now - c->looked < LOOK_PAUSE)
+		return !c->cut;
+	c->looked = now;
+	if (c->cut || counters_replaced(c))
+		counters_reopen(c);
+	return !c->cut;
+}
+
+void
+counters_recheck(struct counters *c, uint64_t now)
+{
+	c->looked = now + 1;		/* in the time to come: never lately */
+	(void)counters_there(c, now);
 }
 
 static void
@@ -233,17 +271,12 @@ counters_add(struct counters *c, const struct settings *settings,
 	uint64_t digest[sizeof(rules) / sizeof(rules[0])];
 	size_t i, n = 0;
 
-	if (c == NULL || !c->writer)
+	if (c == NULL || !c->writer || !counters_there(c, now))
 		return;
 	add(&c->head->calls);
 	counters_alive(c, now);
 	if (!v->counted || v->action == ACT_LATER)
 		return;
-	if (now < c->looked || now - c->looked >= LOOK_PAUSE) {
-		c->looked = now;
-		if (counters_replaced(c))
-			counters_reopen(c);
-	}
 	if (v->action == ACT_REFUSE || v->action == ACT_DEFER)
 		counters_note(c, settings, f, v, now);
 	if (settings == NULL)		/* there is nothing to find a rule in */
@@ -258,19 +291,32 @@ counters_add(struct counters *c, const struct settings *settings,
 }
 
 bool
-counters_full(struct counters *c, uint64_t now, char *why, size_t whysize)
+counters_tell(struct counters *c, uint64_t now, char *why, size_t whysize)
 {
+	enum counters_lack lack;
 	uint64_t told;
 
-	if (c == NULL || !c->full)
+	if (c == NULL)
 		return false;
-	c->full = false;
+	if (c->replaced[0] != '\0') {
+		snprintf(why, whysize, "%s", c->replaced);
+		c->replaced[0] = '\0';
+		return true;
+	}
+	lack = c->lack;
+	c->lack = LACK_NOTHING;
+	if (lack == LACK_NOTHING || c->cut)
+		return false;
 	told = atomic_load_explicit(&c->head->full_told, relaxed);
 	if ((told != 0 && now >= told && now - told < FULL_PAUSE) ||
 	    !atomic_compare_exchange_strong(&c->head->full_told, &told, now))
 		return false;
-	snprintf(why, whysize, "%s: is full with %u names; further ones are counted together "
-	    "as \"other\"; remove it to begin anew from 0", c->path, c->nrows - 1);
+	if (lack == LACK_ROWS)
+		snprintf(why, whysize, "%s: is full with %u names; further ones are counted "
+		    "together as \"other\"; remove it to begin anew from 0", c->path, c->nrows - 1);
+	else
+		snprintf(why, whysize, "%s: there is no space on the disk for more names; they "
+		    "are counted together as \"other\" until there is", c->path);
 	return true;
 }
 

@@ -6,8 +6,8 @@
  * processes count into one file at once: only atomic operations, no lock.  A
  * row belongs to a 64-bit digest of section and kept name, so that a process
  * killed at any instruction leaves a file that the next one can go on with: at
- * worst one row of space is lost.  Pages are allocated (posix_fallocate)
- * before they are touched, so a full disk is an answer, not a SIGBUS.
+ * worst one row of space is lost.  Pages are allocated (fallocate) before they
+ * are touched, so a full disk is an answer, not a SIGBUS.
  *
  * A rule's row stays when the rule goes: counters never fall.  When the rows
  * are used up, further names count under the row "other".
@@ -57,10 +57,17 @@ void counters_add(struct counters *, const struct settings *,
     const struct facts *, const struct verdict *, uint64_t now);
 
 /*
- * After counters_add: is it to be logged that names count under "other" for want of
- * rows?  True, with the sentence in why, for one of the processes once a day.
+ * Looks at once whether the file was removed or cut short, for a process that has
+ * the counters by fork(2): otherwise counters_add looks every few seconds.
  */
-bool counters_full(struct counters *, uint64_t now, char *why, size_t whysize);
+void counters_recheck(struct counters *, uint64_t now);
+
+/*
+ * After counters_add: is there something to log?  True, with the sentence in why:
+ * names count under "other" for want of rows or of space (for one of the processes,
+ * once a day); the file had been cut short, or what was put in its place is damaged.
+ */
+bool counters_tell(struct counters *, uint64_t now, char *why, size_t whysize);
 
 /* Adds the row's figures onto *sum; false (nothing added) if it has no row. */
 bool counters_get(const struct counters *, enum section, const char *name,

@@ -21,6 +21,7 @@
 _Static_assert(REASON_MAX <= ROW_REASONS, "a row has room for every reason");
 
 #define LOCK_TRIES	50		/* of 10 ms: making the file takes a few */
+#define GROW_TRIES	20		/* of 1 ms */
 #define MAX_ROWS	(1u << 24)
 
 enum found {
@@ -77,6 +78,33 @@ space_end(uint32_t nbuckets, uint32_t ready)
 }
 
 /*
+ * A lock that only who may write the file can have, and for which nobody waits
+ * longer than it takes another to write a chunk of zeros.  0 or an errno.
+ */
+static int
+lock_file(int fd)
+{
+	const struct timespec pause = { .tv_nsec = 1000 * 1000 };
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int i;
+
+	for (i = 0; fcntl(fd, F_OFD_SETLK, &lock) == -1; i++) {
+		if ((errno != EAGAIN && errno != EACCES) || i == GROW_TRIES)
+			return errno;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+static void
+unlock_file(int fd)
+{
+	struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	(void)fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+/*
  * Space for [from, to) that the file system guarantees.  0 or an errno.
  *
  * Where it has no fallocate(2), posix_fallocate(3) would rewrite octets that a
@@ -94,8 +122,8 @@ reserve(const struct counters *c, int fd, size_t from, size_t to)
 		return 0;
 	if (errno != EOPNOTSUPP)
 		return errno;
-	if (flock(fd, LOCK_EX) == -1)
-		return errno;
+	if ((error = lock_file(fd)) != 0)
+		return error;
 	if (c->head != NULL) {
 		ready_end = space_end(c->nbuckets, atomic_load(&c->head->ready));
 		if (from < ready_end)
@@ -110,7 +138,7 @@ reserve(const struct counters *c, int fd, size_t from, size_t to)
 		else if (w == 0 || errno != EINTR)
 			error = w == 0 ? ENOSPC : errno;
 	}
-	flock(fd, LOCK_UN);
+	unlock_file(fd);
 	return error;
 }
 
@@ -466,20 +494,25 @@ counters_replaced(const struct counters *c)
 	return st.st_dev != c->dev || st.st_ino != c->ino || st.st_size != (off_t)c->size;
 }
 
-bool
+void
 counters_reopen(struct counters *c)
 {
 	struct counters new = *c;
-	struct stat folder;
-	char why[8];
+	struct sentence why = { new.replaced, sizeof(new.replaced) };
+	struct stat folder, st;
 
 	new.head = NULL;
 	new.fd = -1;
 	new.spare = 0;
-	if (fstat(c->dir, &folder) == -1 ||
-	    !attach(&new, &folder, c->nrows, (struct sentence){ why, sizeof(why) }))
-		return false;
-	unmap(c);
-	*c = new;
-	return true;
+	new.cut = false;
+	say(why, "%s", "");
+	if (fstat(c->dir, &folder) == 0 && attach(&new, &folder, c->nrows, why)) {
+		unmap(c);
+		*c = new;
+		return;
+	}
+	if (!c->cut)
+		memcpy(c->replaced, new.replaced, sizeof(c->replaced));
+	c->cut = fstat(c->fd, &st) == -1 || st.st_size < (off_t)c->size;
 }
+

@@ -93,6 +93,8 @@ _Static_assert(sizeof(struct header) <= COUNTERS_PAGE, "the header is one page")
 _Static_assert(sizeof(struct bucket) == 16 && sizeof(struct row) == 64 &&
     ROW_SIZE == 320 && sizeof(struct slot) == 320, "on-disk sizes");
 
+enum counters_lack { LACK_NOTHING, LACK_ROWS, LACK_SPACE };
+
 struct counters {
 	struct header *head;
 	struct slot *recent;		/* COUNTERS_RECENT of them */
@@ -108,8 +110,10 @@ struct counters {
 	/* writer only */
 	uint32_t spare;			/* a row taken and not used; 0: none */
 	uint64_t grow_after;		/* the disk was full: do not ask again before */
-	bool full;			/* a count found no row; see counters_full */
+	enum counters_lack lack;	/* why a count found no row; see counters_tell */
 	uint64_t looked;		/* when the path was last compared with ino */
+	bool cut;			/* the mapped file has lost its end: not to be touched */
+	char replaced[256];		/* what was wrong with it then; see counters_tell */
 	char path[512];			/* of the file, for sentences */
 };
 
@@ -140,7 +144,10 @@ void counters_note(struct counters *, const struct settings *, const struct fact
 /* Is the file at the path no longer the one that is mapped? */
 bool counters_replaced(const struct counters *);
 
-/* Opens again what was replaced, in place.  False: the old one stays. */
-bool counters_reopen(struct counters *);
+/*
+ * Opens again what was replaced, in place, and notes what there is to tell of it.
+ * Where that fails the old one stays, `cut` if it must not be touched.
+ */
+void counters_reopen(struct counters *);
 
 #endif

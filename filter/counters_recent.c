@@ -121,7 +121,7 @@ counters_recent(const struct counters *c, struct recent out[COUNTERS_RECENT])
 void
 counters_alive(struct counters *c, uint64_t now)
 {
-	if (c != NULL && c->writer && atomic_load_explicit(&c->head->last_seen, relaxed) != now)
+	if (c != NULL && c->writer && !c->cut && atomic_load_explicit(&c->head->last_seen, relaxed) != now)
 		atomic_store_explicit(&c->head->last_seen, now, relaxed);
 }
 

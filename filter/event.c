@@ -200,7 +200,7 @@ settle(struct filter *f, const struct session *s, const struct request *r,
 		answer_proceed(f, r);
 	if (f->counters != NULL && set != NULL) {
 		counters_add(f->counters, set, facts, v, f->wall);
-		if (counters_full(f->counters, f->wall, line, sizeof(line)))
+		if (counters_tell(f->counters, f->wall, line, sizeof(line)))
 			errlog_line(LOG_WARNING, line);
 	}
 	if (errlog_wants(level))

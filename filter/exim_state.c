@@ -83,12 +83,21 @@ look(const char *path, bool daemon)
 	return held_settings(state.hold.now);
 }
 
+static void
+tell_counters(uint64_t now)
+{
+	char why[512];
+
+	if (counters_tell(state.counters, now, why, sizeof(why)))
+		log_all(LOG_WARNING, why);
+}
+
 /*
- * The daemon tries at each connection, so that a folder made later is found; a
- * process of a connection tries once.
+ * The daemon tries at each connection, so that a folder made later is found, or a
+ * file that somebody removed is not handed on; a process of a connection tries once.
  */
 static void
-open_counters(const struct settings *s, bool daemon)
+open_counters(const struct settings *s, bool daemon, uint64_t now)
 {
 	const char *dir = settings_text(s, settings_find(s, SEC_SERVER, ""), KEY_STATE_DIR);
 	char why[512] = "";
@@ -100,9 +109,14 @@ open_counters(const struct settings *s, bool daemon)
 		state.counters = NULL;
 		state.counters_said = false;
 	}
-	if (state.counters != NULL || (!daemon && state.counters_pid == getpid()))
+	if (!daemon && state.counters_pid == getpid())
 		return;
 	state.counters_pid = getpid();
+	if (state.counters != NULL) {
+		counters_recheck(state.counters, now);
+		tell_counters(now);
+		return;
+	}
 	snprintf(state.state_dir, sizeof(state.state_dir), "%s", dir);
 	state.counters = counters_open(dir, "exim", true, why, sizeof(why));
 	if (why[0] != '\0' && !state.counters_said)
@@ -117,7 +131,7 @@ exim_preload(const char *ini)
 
 	if (s == NULL)
 		return;
-	open_counters(s, true);
+	open_counters(s, true, (uint64_t)time(NULL));
 	exim_cert_preload(s);
 }
 
@@ -137,15 +151,13 @@ void
 exim_count(const struct settings *s, const struct facts *f, const struct verdict *v)
 {
 	uint64_t now = (uint64_t)time(NULL);
-	char why[512];
 
 	/* A call that counts for nothing else is no reason to open the file. */
 	if (s == NULL || (!v->counted && state.counters == NULL))
 		return;
-	open_counters(s, false);
+	open_counters(s, false, now);
 	if (state.counters == NULL)
 		return;
 	counters_add(state.counters, s, f, v, now);
-	if (counters_full(state.counters, now, why, sizeof(why)))
-		log_all(LOG_WARNING, why);
+	tell_counters(now);
 }

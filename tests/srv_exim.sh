@@ -549,6 +549,17 @@ mode = require'
 	is "$V: counters of a peer" "$(counted peer partner.example)" \
 	    'clear=0 tls=1 verified=0 refused=1 would=0'
 	is "$V: the counters are Exim's user's" "$(stat -c %U "$STATE/exim/counters")" Debian-exim
+	# the daemon has the file mapped, and each connection's process from it
+	: >"$STATE/exim/counters"
+	sends 'counters cut short: mail goes on' '250 250' a@x.example b@example.org
+	sends 'counters cut short: rules hold' '250 530' a@x.example b@secure.example
+	is "$V: and are counted anew" "$(counted domain secure.example)" \
+	    'clear=0 tls=0 verified=0 refused=1 would=0'
+	is "$V: and it is said once" "$(exim_log "$PORT" | grep -c 'tlsward: .*is not a file of counters; set aside')" 1
+	rm "$STATE/exim/counters"
+	sends 'counters removed: rules hold' '250 530' a@x.example b@secure.example
+	is "$V: and are counted anew then, too" "$(counted domain secure.example)" \
+	    'clear=0 tls=0 verified=0 refused=1 would=0'
 	STATE=$T/no-such-folder
 	settings "$PARTNER"
 	sends 'no folder for counters: mail goes on' '250 250' a@x.example b@example.org

@@ -688,6 +688,9 @@ fill_small_tmpfs(void)
 	counters_other(c, &other);
 	if (sum != 10 || other.accepted[COUNT_CLEAR] != DOMAINS - 10)
 		return 4;
+	if (!counters_tell(c, 1000, why, sizeof(why)) || strstr(why, "no space on the disk") == NULL ||
+	    counters_tell(c, 1000, why, sizeof(why)))
+		return 6;
 	/* Space again: after a pause the others get their rows. */
 	close(fd);
 	unlink(name);

@@ -266,7 +266,7 @@ count_all_names(const struct settings *s, unsigned process, _Atomic uint32_t *to
 
 	for (unsigned i = 0; c != NULL && i < NAMES; i++) {
 		count(c, s, (i + process * (NAMES / PASSES)) % NAMES, ACT_ACCEPT);
-		if (counters_full(c, 5000, why, sizeof(why)))
+		if (counters_tell(c, 5000, why, sizeof(why)))
 			atomic_fetch_add(told, 1);
 	}
 	counters_close(c);
@@ -306,16 +306,16 @@ more_names_than_rows(void **state)
 
 	/* It is said by one of them, and a day later again, after a count that finds no row. */
 	assert_int_equal(atomic_load(told), 1);
-	assert_false(counters_full(c, 5000 + 86400, why, sizeof(why)));
+	assert_false(counters_tell(c, 5000 + 86400, why, sizeof(why)));
 	for (unsigned i = 0; i < NAMES; i++)
 		count(c, s, i, ACT_ACCEPT);
-	assert_false(counters_full(c, 5000 + 86399, why, sizeof(why)));
+	assert_false(counters_tell(c, 5000 + 86399, why, sizeof(why)));
 	for (unsigned i = 0; i < NAMES; i++)
 		count(c, s, i, ACT_ACCEPT);
-	assert_true(counters_full(c, 5000 + 86400, why, sizeof(why)));
+	assert_true(counters_tell(c, 5000 + 86400, why, sizeof(why)));
 	assert_non_null(strstr(why, "/exim/counters: "));
 	assert_non_null(strstr(why, "262143 names"));
-	assert_false(counters_full(c, 5000 + 86400, why, sizeof(why)));
+	assert_false(counters_tell(c, 5000 + 86400, why, sizeof(why)));
 	counters_close(c);
 	munmap((void *)(uintptr_t)told, sizeof(*told));
 	settings_free(s);
