@@ -25,6 +25,7 @@ struct cert_files {
 
 struct alarms {
 	char *ini, *dir;		/* dir: STATE_DIR/agent */
+	char *state_dir, *agentx;	/* where the agent is at work */
 	char *state_path, *queue_path, *probe_path, *seen_path;
 	int64_t tick, second;		/* ms: the next ones */
 	bool complained;		/* of a folder that takes no files */

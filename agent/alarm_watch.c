@@ -143,6 +143,15 @@ look_settings(struct alarms *a)
 	held_unref(was);
 }
 
+bool
+alarms_moved(const struct alarms *a)
+{
+	const struct settings *s = alarms_settings(a);
+
+	return s != NULL && (strcmp(settings_place(s, SEC_SERVER, KEY_STATE_DIR), a->state_dir) != 0 ||
+	    strcmp(settings_place(s, SEC_AGENT, KEY_AGENTX), a->agentx) != 0);
+}
+
 /*
  * A large file costs its reading, just when a SET is being answered and the
  * servers read it too: it waits for the tick.
@@ -366,7 +375,7 @@ path_in(const char *dir, const char *name)
 }
 
 struct alarms *
-alarms_new(const char *ini, const char *state_dir)
+alarms_new(const char *ini, const char *state_dir, const char *agentx)
 {
 	struct alarms *a = calloc(1, sizeof(*a));
 
@@ -374,21 +383,23 @@ alarms_new(const char *ini, const char *state_dir)
 		return NULL;
 	a->channel = a->changes = a->file.fd = -1;
 	a->ini = strdup(ini);
+	a->state_dir = strdup(state_dir);
+	a->agentx = strdup(agentx);
 	if ((a->dir = path_in(state_dir, "agent")) != NULL) {
 		a->state_path = path_in(a->dir, "state");
 		a->queue_path = path_in(a->dir, "queue");
 		a->probe_path = path_in(a->dir, "probe");
 		a->seen_path = path_in(a->dir, "seen");
 	}
-	if (!queue_init(&a->queue) || a->ini == NULL || a->dir == NULL ||
-	    a->state_path == NULL || a->queue_path == NULL || a->probe_path == NULL ||
-	    a->seen_path == NULL) {
+	if (!queue_init(&a->queue) || a->ini == NULL || a->state_dir == NULL ||
+	    a->agentx == NULL || a->dir == NULL || a->state_path == NULL ||
+	    a->queue_path == NULL || a->probe_path == NULL || a->seen_path == NULL) {
 		alarms_free(a);
 		return NULL;
 	}
 	queue_load(&a->queue, a->queue_path);
 	memory_load(&a->memory, a->state_path);
-	a->counters = counters_all_open(state_dir);
+	a->counters = counters_all_open(a->state_dir);
 	a->changes = open_changes(a->dir);
 	hold_init(&a->hold, a->ini);
 	watch_open(&a->file, a->ini);
@@ -421,6 +432,8 @@ alarms_free(struct alarms *a)
 	memory_free(&a->memory);
 	queue_free(&a->queue);
 	free(a->ini);
+	free(a->state_dir);
+	free(a->agentx);
 	free(a->dir);
 	free(a->state_path);
 	free(a->queue_path);

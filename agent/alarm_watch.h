@@ -13,14 +13,17 @@
 #define TLSWARD_AGENT_ALARM_WATCH_H
 
 #include <poll.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct alarms;
 
 #define ALARM_FDS 16
 
-/* Of this INI and state_dir, both copied.  NULL: no memory. */
-struct alarms *alarms_new(const char *ini, const char *state_dir);
+/* Of this INI, and what it says where the agent is at work; all are copied.  NULL: no memory. */
+struct alarms *alarms_new(const char *ini, const char *state_dir, const char *agentx);
+/* Do the settings name another state_dir or agentx by now? */
+bool alarms_moved(const struct alarms *);
 void alarms_free(struct alarms *);		/* saves what is not yet */
 
 size_t alarms_fds(const struct alarms *, struct pollfd fds[ALARM_FDS]);

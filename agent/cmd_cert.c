@@ -134,12 +134,9 @@ cert_expiring_days(const struct settings *s)
 static bool
 server_used(const struct settings *s, const char *server)
 {
-	const struct rule *r = settings_find(s, SEC_SERVER, "");
-	const char *dir = settings_text(s, r, KEY_STATE_DIR);
+	const char *dir = settings_place(s, SEC_SERVER, KEY_STATE_DIR);
 	char path[4096];
 
-	if (dir == NULL)
-		dir = key_table[KEY_STATE_DIR].preset_text;
 	return snprintf(path, sizeof(path), "%s/%s/counters", dir, server) < (int)sizeof(path) &&
 	    access(path, F_OK) == 0;
 }

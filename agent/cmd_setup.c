@@ -365,13 +365,11 @@ setup_state(struct setup *su, const struct owner *agent)
 	};
 	const struct owner root = { "root", 0, 0, true };
 	struct settings *s = settings_read(su->ini, false, ignore, NULL);
-	const char *dir = key_table[KEY_STATE_DIR].preset_text;
+	const char *dir = settings_place(s, SEC_SERVER, KEY_STATE_DIR);
 	char path[512];
 	struct owner o;
 	size_t i, u;
 
-	if (s != NULL && rule_sets(settings_find(s, SEC_SERVER, ""), KEY_STATE_DIR))
-		dir = settings_text(s, settings_find(s, SEC_SERVER, ""), KEY_STATE_DIR);
 	setup_folder(su, dir, &root, "the folder of counters");
 	snprintf(path, sizeof(path), "%.480s/agent", dir);
 	setup_folder(su, path, agent, "the agent's own folder");

@@ -80,11 +80,7 @@ refresh(struct look *l)
 
 	hold_refresh(&l->hold, NULL);
 	s = held_settings(l->hold.now);
-	dir = l->asked_dir;
-	if (dir == NULL && s != NULL)
-		dir = settings_text(s, settings_find(s, SEC_SERVER, ""), KEY_STATE_DIR);
-	if (dir == NULL)
-		dir = key_table[KEY_STATE_DIR].preset_text;
+	dir = l->asked_dir != NULL ? l->asked_dir : settings_place(s, SEC_SERVER, KEY_STATE_DIR);
 	if (l->state_dir == NULL || strcmp(l->state_dir, dir) != 0) {
 		counters_all_close(l->all);
 		free(l->state_dir);

@@ -14,11 +14,10 @@ void
 tell_agent(const struct settings *s, const struct file_id *id)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	const char *dir = settings_text(s, settings_find(s, SEC_SERVER, ""), KEY_STATE_DIR);
 	int fd, n;
 
 	n = snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/agent/changes",
-	    dir == NULL ? key_table[KEY_STATE_DIR].preset_text : dir);
+	    settings_place(s, SEC_SERVER, KEY_STATE_DIR));
 	if (n < 0 || (size_t)n >= sizeof(sun.sun_path) ||
 	    (fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) == -1)
 		return;

@@ -27,6 +27,7 @@ struct parent {
 	int64_t started, due;	/* ms: last start; next start, or the SIGKILL */
 	int pause;		/* seconds before the next start */
 	bool ending;
+	bool again;		/* ends for a new beginning: no signal asked for it */
 };
 
 static int64_t
@@ -122,6 +123,7 @@ take_signals(struct parent *p)
 		switch (info.ssi_signo) {
 		case SIGTERM:
 		case SIGINT:
+			p->again = false;
 			end_child(p);
 			break;
 		case SIGHUP:
@@ -169,8 +171,14 @@ turn(struct parent *p)
 	}
 	poll(fd, n, wait);
 	take_signals(p);
-	if (p->alarms != NULL && !p->ending)
-		alarms_step(p->alarms);
+	if (p->alarms == NULL || p->ending)
+		return;
+	alarms_step(p->alarms);
+	if (alarms_moved(p->alarms)) {
+		log_line(LOG_NOTICE, "state_dir or agentx has changed: starting anew there");
+		p->again = true;
+		end_child(p);
+	}
 }
 
 int
@@ -192,7 +200,7 @@ parent_run(int (*child)(void *arg, int channel), void *arg, struct alarms *alarm
 	while (!p.ending || p.pid != 0)
 		turn(&p);
 	close(p.signals);
-	return 0;
+	return p.again ? PARENT_AGAIN : 0;
 }
 
 int

@@ -18,8 +18,10 @@
  * is called with those blocked, and its return value is its exit status.  What
  * the alarms find goes to it by the channel (alarm_event.h), -1 for none; alarms
  * may be NULL.
- * Returns 0, or 1 where the system gave no process or descriptor.
+ * Returns 0, or 1 where the system gave no process or descriptor, or PARENT_AGAIN:
+ * the settings have moved (alarms_moved), all is to begin anew.
  */
+#define PARENT_AGAIN	(-1)
 int parent_run(int (*child)(void *arg, int channel), void *arg, struct alarms *);
 
 /*

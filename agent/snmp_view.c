@@ -125,12 +125,8 @@ long_find(struct view *v, const struct settings *s)
 static void
 counters_follow(struct view *v, const struct settings *s)
 {
-	const char *dir = NULL;
+	const char *dir = settings_place(s, SEC_SERVER, KEY_STATE_DIR);
 
-	if (s != NULL)
-		dir = settings_text(s, settings_find(s, SEC_SERVER, ""), KEY_STATE_DIR);
-	if (dir == NULL)
-		dir = key_table[KEY_STATE_DIR].preset_text;
 	if (v->state_dir != NULL && strcmp(v->state_dir, dir) == 0)
 		return;
 	if (v->counters != NULL) {

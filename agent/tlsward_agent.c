@@ -25,7 +25,7 @@
 struct options {
 	const char *ini, *socket, *user;
 	int lock;
-	char *state_dir;
+	char *state_dir, *agentx;	/* as the settings have them */
 };
 
 static void
@@ -74,9 +74,7 @@ static int
 answer(void *arg, int channel)
 {
 	const struct options *o = arg;
-	const struct settings *s;
 	struct view view;
-	char *address;
 	int status;
 
 	if (o->lock >= 0)
@@ -86,21 +84,7 @@ answer(void *arg, int channel)
 		return 1;
 	}
 	view_refresh(&view);
-	s = view_settings(&view);
-	if (o->socket != NULL)
-		address = strdup(o->socket);
-	else {
-		const char *path = s == NULL ? NULL :
-		    settings_text(s, settings_find(s, SEC_AGENT, ""), KEY_AGENTX);
-
-		address = strdup(path == NULL ? key_table[KEY_AGENTX].preset_text : path);
-	}
-	if (address == NULL) {
-		log_line(LOG_ERR, "out of memory");
-		status = 1;
-	} else
-		status = link_run(&view, address, channel);
-	free(address);
+	status = link_run(&view, o->socket != NULL ? o->socket : o->agentx, channel);
 	view_free(&view);
 	return status;
 }
@@ -119,9 +103,7 @@ look_first(struct options *o)
 		    "%s: not started", o->ini);
 		return false;
 	}
-	dir = settings_text(s, settings_find(s, SEC_SERVER, ""), KEY_STATE_DIR);
-	if (dir == NULL)
-		dir = key_table[KEY_STATE_DIR].preset_text;
+	dir = settings_place(s, SEC_SERVER, KEY_STATE_DIR);
 	o->lock = parent_lock(dir, &holder);
 	if (o->lock == -1) {
 		log_line(LOG_ERR, "another tlsward-agent runs for %s (process %ld): one is enough",
@@ -131,8 +113,35 @@ look_first(struct options *o)
 		log_line(LOG_WARNING, "no lock against a second agent in %s/agent: %s; "
 		    "\"tlsward setup\" makes that folder", dir, strerror(errno));
 	o->state_dir = strdup(dir);
+	o->agentx = strdup(settings_place(s, SEC_AGENT, KEY_AGENTX));
 	settings_free(s);
 	return go;
+}
+
+/* From the first look at the settings to the end, or until they name other places. */
+static int
+work(struct options *o)
+{
+	struct alarms *alarms = NULL;
+	int status = 1;
+
+	o->state_dir = o->agentx = NULL;
+	o->lock = -2;
+	if (!look_first(o))
+		goto out;
+	if (o->state_dir != NULL && o->agentx != NULL)
+		alarms = alarms_new(o->ini, o->state_dir, o->agentx);
+	if (alarms != NULL)
+		status = parent_run(answer, o, alarms);
+	else
+		log_line(LOG_ERR, "out of memory");
+	alarms_free(alarms);
+out:
+	if (o->lock >= 0)
+		close(o->lock);
+	free(o->state_dir);
+	free(o->agentx);
+	return status;
 }
 
 /* An absolute path that is there and that nobody can listen at is a slip. */
@@ -155,8 +164,7 @@ main(int argc, char **argv)
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 }
 	};
-	struct options o = { .ini = TLSWARD_INI, .lock = -2 };
-	struct alarms *alarms;
+	struct options o = { .ini = TLSWARD_INI };
 	int c, level = LOG_INFO;
 
 	while ((c = getopt_long(argc, argv, "c:fhu:Vvx:", words, NULL)) != -1)
@@ -193,16 +201,11 @@ main(int argc, char **argv)
 	}
 	log_setup("tlsward-agent", level);
 	if (!socket_fits(o.socket) ||
-	    !become(o.user == NULL ? USER_DEFAULT : o.user, o.user != NULL) || !look_first(&o))
+	    !become(o.user == NULL ? USER_DEFAULT : o.user, o.user != NULL))
 		return 1;
 	log_line(LOG_NOTICE, "tlsward-agent %s for %s", TLSWARD_VERSION, o.ini);
-	if ((alarms = o.state_dir == NULL ? NULL : alarms_new(o.ini, o.state_dir)) == NULL) {
-		log_line(LOG_ERR, "out of memory");
-		return 1;
-	}
-	c = parent_run(answer, &o, alarms);
-	alarms_free(alarms);
-	free(o.state_dir);
+	while ((c = work(&o)) == PARENT_AGAIN)
+		;
 	log_line(LOG_NOTICE, "ended");
 	return c;
 }

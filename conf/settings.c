@@ -352,6 +352,14 @@ settings_text(const struct settings *s, const struct rule *r, enum key k)
 	return at != 0 ? pool_text(s, at) : NULL;
 }
 
+const char *
+settings_place(const struct settings *s, enum section sec, enum key k)
+{
+	const char *path = s == NULL ? NULL : settings_text(s, settings_find(s, sec, ""), k);
+
+	return path != NULL ? path : key_table[k].preset_text;
+}
+
 struct list
 settings_list(const struct settings *s, const struct rule *r, enum key k)
 {

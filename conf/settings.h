@@ -84,6 +84,8 @@ rule_sets(const struct rule *r, enum key k)
 uint32_t settings_value(const struct rule *, enum key);
 const char *settings_name(const struct settings *, const struct rule *);	/* kept name, "" for server */
 const char *settings_text(const struct settings *, const struct rule *, enum key);	/* REF, PATH; NULL: not set */
+/* What [server] or [agent] has of a PATH, else the preset; also without settings. */
+const char *settings_place(const struct settings *, enum section, enum key);
 struct addr settings_addr(const struct settings *, const struct rule *);	/* of a listener or client */
 /* The line of that key in the file; of the section where it is not set or far below. */
 unsigned settings_line(const struct settings *, const struct rule *, enum key);

@@ -99,11 +99,9 @@ tell_counters(uint64_t now)
 static void
 open_counters(const struct settings *s, bool daemon, uint64_t now)
 {
-	const char *dir = settings_text(s, settings_find(s, SEC_SERVER, ""), KEY_STATE_DIR);
+	const char *dir = settings_place(s, SEC_SERVER, KEY_STATE_DIR);
 	char why[512] = "";
 
-	if (dir == NULL)
-		dir = key_table[KEY_STATE_DIR].preset_text;
 	if (daemon && strcmp(dir, state.state_dir) != 0) {
 		counters_close(state.counters);
 		state.counters = NULL;

@@ -401,7 +401,8 @@ policy_offers(const struct settings *s, const struct facts *f)
 	if (s == NULL || is_local(f))
 		return true;
 	scene_session(&sc, s, f);
-	return sc.base.value[KEY_MODE] != MODE_NONE;
+	/* a rule on trial takes nothing away */
+	return sc.base.value[KEY_MODE] != MODE_NONE || sc.base.value[KEY_ENFORCE] == ENFORCE_REPORT;
 }
 
 enum client_cert

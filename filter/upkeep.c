@@ -103,12 +103,8 @@ feed_keep(struct filter *f, struct upkeep *u)
 static void
 follow(struct filter *f, struct upkeep *u)
 {
-	const struct settings *s = held_settings(f->hold.now);
-	const char *dir = s == NULL ? NULL :
-	    settings_text(s, settings_find(s, SEC_SERVER, ""), KEY_STATE_DIR);
+	const char *dir = settings_place(held_settings(f->hold.now), SEC_SERVER, KEY_STATE_DIR);
 
-	if (dir == NULL)
-		dir = key_table[KEY_STATE_DIR].preset_text;
 	if (strcmp(dir, u->state_dir) != 0) {
 		(void)snprintf(u->state_dir, sizeof(u->state_dir), "%s", dir);
 		counters_close(f->counters);

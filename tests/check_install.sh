@@ -16,9 +16,10 @@ for f in libexec/opensmtpd/filter-tlsward lib/tlsward/exim_tlsward.so lib/tlswar
     lib/systemd/system/tlsward-agent.service; do
 	check "installs $f" test -s "$root/opt/tw/$f"
 done
+check "installs the folder for the counters" test -d "$root/var/lib/tlsward"
 check "installs the settings" test -s "$root/opt/etc/tlsward/tlsward.ini"
 is "no path of another prefix is left in what is installed" \
-    "$(cd "$root" && grep -rlIE '/usr/local|(^|[^t])/etc/tlsward' opt/tw/share/tlsward opt/tw/lib/systemd opt/tw/share/doc/tlsward/*.conf)" ""
+    "$(cd "$root" && grep -rlIE '/usr/local|(^|[^t])/etc/tlsward' opt/tw/share/tlsward opt/tw/share/man opt/tw/lib/systemd opt/tw/share/doc/tlsward/*.conf)" ""
 is "nothing is writable by others" "$(find "$root" -perm /022 ! -type l)" ""
 for p in libexec/opensmtpd/filter-tlsward sbin/tlsward-agent bin/tlsward; do
 	like "$p -V" "$("$root/opt/tw/$p" -V 2>&1)" "$(make -s print-VERSION)"

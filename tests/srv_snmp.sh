@@ -384,6 +384,14 @@ check "and the agent finds it" wait_for 10 agent_answers
 kill -KILL "$(pgrep -P "${PIDS[agent]}")"
 check "the parent starts a new process" wait_for 5 agent_answers
 like "and says so" "$(log_of agent)" 'ended by signal 9'
+mkdir -p "$T/moved/agent"
+[ "$(id -u)" -ne 0 ] || chown nobody: "$T/moved/agent"
+sed -i "s,^state_dir = .*,state_dir = $T/moved," "$INI"
+check "another state_dir is followed" await_log 5 agent 'state_dir or agentx has changed'
+check "with its lock and its socket there" wait_for 5 test -S "$T/moved/agent/changes" -a -s "$T/moved/agent/pid"
+check "and the agent answers" wait_for 10 agent_answers
+sed -i "s,^state_dir = .*,state_dir = $STATE," "$INI"
+check "and back" wait_for 10 eval '[ "$(log_of agent | grep -c "state_dir or agentx has changed")" = 2 ] && agent_answers'
 check "the agent ends" stop agent
 
 # ---- the sample of snmpd.conf ----

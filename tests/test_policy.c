@@ -185,7 +185,7 @@ static const struct {
 	{ "", "", true, "accept", CC_NONE },
 	{ REQUIRE, "", true, "accept", CC_NONE },
 	{ "[server] mode=none", "", false, "refuse tls-refused server/mode 502 +S", CC_NONE },
-	{ "[server] mode=none; enforce=report", "", false,
+	{ "[server] mode=none; enforce=report", "", true,
 	    "report tls-refused server/mode 502 +S", CC_NONE },
 	{ OFFER "[listener 198.51.100.7:25] mode=none", "", false,
 	    "refuse tls-refused listener 198.51.100.7:25/mode 502 +SL", CC_NONE },
