@@ -226,7 +226,7 @@ reporter(const struct settings *s, const struct facts *f, const struct verdict *
 	if (f->sender_domain[0] != '\0')
 		peer = settings_match(s, SEC_PEER, f->sender_domain);
 	policy_base(s, f, &base);
-	policy_effective(s, &base, domain, peer, &e);
+	policy_effective(&base, domain, peer, &e);
 	return e.from[KEY_ENFORCE];
 }
 

@@ -233,7 +233,7 @@ resolve(const struct settings *s, const char *name, struct query *q)
 	if ((wrong = find_rule(s, name, q, &f)) != NULL)
 		return wrong;
 	policy_base(s, &f, &base);
-	policy_effective(s, &base, q->section == SEC_DOMAIN ? q->rule : NULL,
+	policy_effective(&base, q->section == SEC_DOMAIN ? q->rule : NULL,
 	    q->section == SEC_PEER ? q->rule : NULL, &q->effective);
 	return NULL;
 }

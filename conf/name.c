@@ -202,6 +202,23 @@ name_normal(const char *in, size_t len, bool suffix, char out[NAME_SIZE])
 	return wrong;
 }
 
+/* What is legal at the end of a malformed name, behind a label that no rule has. */
+static bool
+legal_end(const char *in, size_t len, char out[NAME_SIZE])
+{
+	const char *end = in + len, *dot = end;
+	char name[NAME_SIZE];
+	size_t n = 0;
+
+	if (len > 0 && end[-1] == '.')
+		dot--;
+	while ((dot = memrchr(in, '.', (size_t)(dot - in))) != NULL &&
+	    name_normal(dot + 1, (size_t)(end - dot - 1), false, name) == NULL &&
+	    (n = strlen(name)) + sizeof("-.") <= NAME_SIZE)
+		memcpy(mempcpy(out, "-.", 2), name, n + 1);
+	return out[0] != '\0';
+}
+
 bool
 name_of_address(const char *addr, size_t len, char out[NAME_SIZE])
 {
@@ -215,7 +232,8 @@ name_of_address(const char *addr, size_t len, char out[NAME_SIZE])
 	if (len == 0 || (at = memrchr(addr, '@', len)) == NULL)
 		return false;
 	at++;
-	return name_normal(at, (size_t)(addr + len - at), false, out) == NULL;
+	len = (size_t)(addr + len - at);
+	return name_normal(at, len, false, out) == NULL || legal_end(at, len, out);
 }
 
 /* Is name below parent, by any number of labels; or by exactly one? */

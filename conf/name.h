@@ -28,7 +28,12 @@ const char *name_normal(const char *in, size_t len, bool suffix,
  * The kept form of the domain of the mail address `addr` (no angle brackets
  * needed, a source route and a quoted local part are understood: the domain
  * follows the last '@').  False, and out "", where there is none to match a
- * rule with: a null sender, no '@', an address literal, a malformed name.
+ * rule with: a null sender, no '@', an address literal.
+ *
+ * A server may deliver to what is no legal name, "a-.example.org" say, where it
+ * takes whatever is below example.org.  Such a name is kept as "-.example.org",
+ * with as much as is legal at its end: no rule has that name, and those for what
+ * is below hold.
  */
 bool name_of_address(const char *addr, size_t len, char out[NAME_SIZE]);
 

@@ -124,16 +124,17 @@ on_identify(struct filter *f, struct session *s, struct request *r)
 	return true;
 }
 
-/* VERSION:CIPHER:BITS.  What cannot be read counts as no TLS at all. */
+/* VERSION:CIPHER:BITS; false: it cannot be read. */
 static bool
-on_tls(struct filter *f, struct session *s, struct request *r)
+read_tls(struct session *s, struct request *r)
 {
 	static const char prefix[] = "TLSv1";
 	const size_t plen = sizeof(prefix) - 1;
 	char *version = r->rest, *cipher, *bits;
 	unsigned minor = 0, n;
 
-	(void)f;
+	if (strncmp(version, "SSLv", 4) == 0)		/* as good as none */
+		return true;
 	if ((cipher = memchr(version, ':', r->len)) == NULL ||
 	    (bits = strrchr(cipher + 1, ':')) == NULL)
 		return false;
@@ -148,6 +149,14 @@ on_tls(struct filter *f, struct session *s, struct request *r)
 	s->bits = n;
 	keep(s->cipher, sizeof(s->cipher), cipher, strlen(cipher));
 	return true;
+}
+
+static bool
+on_tls(struct filter *f, struct session *s, struct request *r)
+{
+	(void)f;
+	s->tls_unknown = !read_tls(s, r);
+	return !s->tls_unknown;
 }
 
 static bool
@@ -269,8 +278,13 @@ decide(struct filter *f, struct session *s, const struct request *r, bool rcpt,
 		policy_rcpt(set, &facts, &v);
 	else
 		policy_mail(set, &facts, &v);
-	if (v.reason != REASON_CERT_UNKNOWN || !put_off(f, s, r, rcpt, &facts))
-		settle(f, s, r, &facts, &v);
+	if (v.reason == REASON_CERT_UNKNOWN && put_off(f, s, r, rcpt, &facts))
+		return;
+	if (s->tls_unknown && v.action == ACT_REFUSE) {		/* it may have been good enough */
+		v.action = ACT_DEFER;
+		keep(v.reply, sizeof(v.reply), CANNOT_TELL, sizeof(CANNOT_TELL) - 1);
+	}
+	settle(f, s, r, &facts, &v);
 }
 
 void
@@ -323,12 +337,12 @@ on_commit(struct filter *f, struct session *s, struct request *r)
 	struct facts facts;
 	struct verdict v;
 
-	if (s == NULL && f->crosscheck) {
-		answer_reject(f, r, CANNOT_TELL);
+	if (!f->crosscheck) {
+		answer_proceed(f, r);
 		return true;
 	}
-	if (s == NULL || !f->crosscheck) {
-		answer_proceed(f, r);
+	if (s == NULL) {
+		answer_reject(f, r, CANNOT_TELL);
 		return true;
 	}
 	if (s->damaged) {

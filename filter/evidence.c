@@ -99,6 +99,9 @@ evidence_facts(struct filter *f, const struct session *s, struct cert_facts *c)
 	memset(c, 0, sizeof(*c));
 	if (s->tls == TLS_NONE || !s->verifies)
 		return;		/* smtpd asks for one where it verifies, nowhere else */
+	/* the settings may have come before smtpd.conf: smtpd's own word is wanted */
+	if (!f->crosscheck && (!s->fed || s->unchecked))
+		return;
 	c->status = s->unchecked ? CERT_UNTRUSTED : CERT_TRUSTED;
 	c->server.trusted = !s->unchecked;
 	if (s->unchecked) {

@@ -7,7 +7,11 @@
 
 #define IN_SIZE  (256 * 1024)
 #define OUT_SIZE (256 * 1024)
-#define PREFIX   256			/* of an answer, before what it quotes */
+/*
+ * Of an answer, before what it quotes; and a whole one without a quote, for one line
+ * may end the wait of an earlier request.
+ */
+#define PREFIX   1024
 
 bool
 linein_init(struct linein *in)

@@ -21,24 +21,9 @@ take(struct effective *e, enum key k, const struct rule *r, uint32_t value)
 	e->from[k] = r;
 }
 
-static void
-base_of(const struct scene *sc, struct effective *base)
-{
-	const struct rule *order[] = { sc->client, sc->listener, sc->server };
-
-	for (enum key k = 0; k < KEY_RULES; k++) {
-		const struct rule *r = NULL;
-
-		for (size_t i = 0; i < 3 && r == NULL; i++)
-			if (rule_sets(order[i], k))
-				r = order[i];
-		take(base, k, r, settings_value(r, k));
-	}
-}
-
 /*
- * What a [domain] or [peer] says of k.  One that is exempt from TLS is exempt
- * from certificates with it, unless it says otherwise itself.
+ * What a rule says of k.  One that is exempt from TLS is exempt from certificates
+ * with it, unless it says otherwise itself.
  */
 static bool
 says(const struct rule *r, enum key k, uint32_t *value)
@@ -55,6 +40,21 @@ says(const struct rule *r, enum key k, uint32_t *value)
 	return false;
 }
 
+static void
+base_of(const struct scene *sc, struct effective *base)
+{
+	const struct rule *order[] = { sc->client, sc->listener, sc->server };
+
+	for (enum key k = 0; k < KEY_RULES; k++) {
+		uint32_t value = settings_value(NULL, k);
+		size_t i = 0;
+
+		while (i < 3 && !says(order[i], k, &value))
+			i++;
+		take(base, k, i < 3 ? order[i] : NULL, value);
+	}
+}
+
 /* Does `a` hold where both are set?  On a tie it does. */
 static bool
 holds(enum key k, uint32_t a, uint32_t b)
@@ -65,10 +65,9 @@ holds(enum key k, uint32_t a, uint32_t b)
 }
 
 void
-policy_effective(const struct settings *s, const struct effective *base,
-    const struct rule *domain, const struct rule *peer, struct effective *e)
+policy_effective(const struct effective *base, const struct rule *domain,
+    const struct rule *peer, struct effective *e)
 {
-	(void)s;
 	for (enum key k = 0; k < KEY_RULES; k++) {
 		uint32_t d = 0, p = 0;
 		bool by_domain = says(domain, k, &d), by_peer = says(peer, k, &p);
@@ -119,7 +118,7 @@ scene_mail(struct scene *sc, const struct settings *s, const struct facts *f, bo
 	sc->peer = match(s, SEC_PEER, f->sender_domain);
 	if (rcpt)
 		sc->domain = match(s, SEC_DOMAIN, f->recipient_domain);
-	policy_effective(s, &sc->base, sc->domain, sc->peer, &sc->eff);
+	policy_effective(&sc->base, sc->domain, sc->peer, &sc->eff);
 }
 
 void
@@ -190,11 +189,13 @@ blame_limit(const struct scene *sc, struct verdict *v, enum reason reason, enum 
 }
 
 static void
-check_tls(const struct scene *sc, struct verdict *v)
+judge_tls(const struct scene *sc, struct verdict *v)
 {
 	const struct effective *e = &sc->eff;
 	const struct facts *f = sc->f;
 
+	if (e->value[KEY_MODE] < MODE_REQUIRE)
+		return;
 	if (f->tls == TLS_NONE) {
 		blame(v, REASON_TLS_MISSING, e->from[KEY_MODE], KEY_MODE);
 		policy_reply(sc, v, "mode = require");
@@ -205,24 +206,27 @@ check_tls(const struct scene *sc, struct verdict *v)
 	}
 }
 
-static bool
-of_mail(const struct rule *r)
-{
-	return r != NULL && (r->section == SEC_DOMAIN || r->section == SEC_PEER);
-}
-
 /* Does this mail have to come with a certificate? */
 static bool
 needs_cert(const struct scene *sc)
 {
 	const struct effective *e = &sc->eff;
 
-	if (e->value[KEY_CLIENT_CERT] < CC_REQUIRE)
+	return e->value[KEY_CLIENT_CERT] >= CC_REQUIRE &&
+	    !(sc->f->authenticated && e->value[KEY_AUTHENTICATED] == AUTH_EXEMPT);
+}
+
+/* True: it is something that the [domain] itself asks of the certificate. */
+static bool
+judge_cert(const struct scene *sc, struct verdict *v)
+{
+	if (!needs_cert(sc))
 		return false;
-	if (sc->f->authenticated && e->value[KEY_AUTHENTICATED] == AUTH_EXEMPT)
-		return false;
-	/* where TLS is not asked for, only the mail's own rule can ask for a certificate */
-	return e->value[KEY_MODE] != MODE_NONE || of_mail(e->from[KEY_CLIENT_CERT]);
+	if (sc->f->tls != TLS_NONE)
+		return policy_cert(sc, v);
+	blame(v, REASON_TLS_MISSING, sc->eff.from[KEY_CLIENT_CERT], KEY_CLIENT_CERT);
+	policy_reply(sc, v, "client_cert = require");
+	return own_trust(sc->domain);
 }
 
 /* From reason and enforcement to what is done. */
@@ -245,55 +249,70 @@ by_domain(const struct rule *r)
 	return r != NULL && r->section == SEC_DOMAIN;
 }
 
-/* Is there a fault of the TLS in what the [domain] itself asks? */
+/* A limit of the [domain]'s own, also where the base's mode makes it count. */
 static bool
-domain_wants_tls(const struct scene *sc)
+domain_limits(const struct scene *own, struct verdict *v)
 {
-	const struct facts *f = sc->f;
+	static const enum key limits[] = { KEY_MIN_TLS, KEY_MIN_BITS };
+	const uint32_t have[] = { (uint32_t)own->f->tls, own->f->bits };
+	char buf[16];
 
-	return by_domain(sc->eff.from[KEY_MODE]) ||
-	    (rule_sets(sc->domain, KEY_MIN_TLS) &&
-	    (uint32_t)f->tls < settings_value(sc->domain, KEY_MIN_TLS)) ||
-	    (rule_sets(sc->domain, KEY_MIN_BITS) &&
-	    f->bits < settings_value(sc->domain, KEY_MIN_BITS));
+	for (size_t i = 0; i < 2; i++) {
+		uint32_t least = settings_value(own->domain, limits[i]);
+
+		if (!rule_sets(own->domain, limits[i]) || have[i] >= least)
+			continue;
+		blame(v, v->reason, own->domain, limits[i]);
+		policy_reply(own, v, key_text(limits[i], least, buf));
+		return true;
+	}
+	return false;
 }
 
 /*
- * A [peer]'s `report` is a trial of what that section asks.  What a [domain]
- * asks it does not reach, for anybody can claim to be the sender.
+ * What the [domain] asks by itself, whoever the sender claims to be: true, with
+ * the verdict, where this mail does not satisfy it.
  */
-static uint32_t
-enforcement(const struct scene *sc, bool of_domain)
+static bool
+domain_refuses(const struct scene *sc, struct verdict *v)
 {
-	const struct rule *r = sc->eff.from[KEY_ENFORCE];
+	struct scene own = *sc;
+	bool of_cert;
 
-	if (of_domain && r != NULL && r->section == SEC_PEER &&
-	    sc->eff.value[KEY_ENFORCE] == ENFORCE_REPORT)
-		return sc->base.value[KEY_ENFORCE];
-	return sc->eff.value[KEY_ENFORCE];
+	policy_effective(&sc->base, sc->domain, NULL, &own.eff);
+	judge_tls(&own, v);
+	if (v->reason != REASON_NONE && (by_domain(v->rule) || domain_limits(&own, v)))
+		return true;
+	blame(v, REASON_NONE, NULL, KEY_MODE);		/* that was the base's */
+	of_cert = judge_cert(&own, v);
+	return v->reason != REASON_NONE && (of_cert || by_domain(own.eff.from[KEY_CLIENT_CERT]));
 }
 
+/*
+ * A [peer]'s `report` is a trial of what that section asks, and of what the base
+ * does.  What a [domain] asks it does not reach, for anybody can claim to be the
+ * sender.
+ */
 static void
 decide(const struct scene *sc, struct verdict *v)
 {
-	bool of_domain = false;
+	const struct rule *enforcer = sc->eff.from[KEY_ENFORCE];
+	uint32_t enforce = sc->eff.value[KEY_ENFORCE];
+	struct verdict trial;
 
-	if (sc->eff.value[KEY_MODE] >= MODE_REQUIRE)
-		check_tls(sc, v);
-	if (v->reason != REASON_NONE) {
-		of_domain = domain_wants_tls(sc);
-	} else if (needs_cert(sc)) {
-		if (sc->f->tls == TLS_NONE) {
-			blame(v, REASON_TLS_MISSING, sc->eff.from[KEY_CLIENT_CERT],
-			    KEY_CLIENT_CERT);
-			policy_reply(sc, v, "client_cert = require");
-			of_domain = own_trust(sc->domain);
-		} else {
-			of_domain = policy_cert(sc, v);
-		}
-		of_domain = of_domain || by_domain(sc->eff.from[KEY_CLIENT_CERT]);
+	judge_tls(sc, v);
+	if (v->reason == REASON_NONE)
+		(void)judge_cert(sc, v);
+	if (v->reason != REASON_NONE && enforce == ENFORCE_REPORT && sc->domain != NULL &&
+	    enforcer != NULL && enforcer->section == SEC_PEER) {
+		trial = *v;
+		blame(v, REASON_NONE, NULL, KEY_MODE);
+		if (domain_refuses(sc, v))
+			enforce = sc->base.value[KEY_ENFORCE];
+		else
+			*v = trial;
 	}
-	settle(enforcement(sc, of_domain), v);
+	settle(enforce, v);
 }
 
 static void

@@ -127,7 +127,7 @@ struct effective {
 /* Client network over listener over server. */
 void policy_base(const struct settings *, const struct facts *, struct effective *);
 /* The same with domain and peer applied; either may be NULL. */
-void policy_effective(const struct settings *, const struct effective *base,
+void policy_effective(const struct effective *base,
     const struct rule *domain, const struct rule *peer, struct effective *);
 
 /*

@@ -30,13 +30,19 @@ own_trust(const struct rule *r)
 	    rule_sets(r, KEY_FINGERPRINTS) || rule_sets(r, KEY_CERTS);
 }
 
+/* Where domain and peer both say, the stricter holds. */
+static bool
+forbids_cn(const struct rule *r)
+{
+	return rule_sets(r, KEY_MATCH_CN) && settings_value(r, KEY_MATCH_CN) == 0;
+}
+
 /* The need of a [domain] (with the peer's settings behind it) or of a [peer]. */
 static void
 need_of(const struct scene *sc, const struct rule *owner, const struct rule *behind,
     struct need *n)
 {
 	const struct effective *base = &sc->base;
-	const struct rule *cn;
 
 	memset(n, 0, sizeof(*n));
 	n->owner = owner;
@@ -45,8 +51,9 @@ need_of(const struct scene *sc, const struct rule *owner, const struct rule *beh
 	n->pins_by = own(owner, KEY_FINGERPRINTS);
 	n->certs_by = own(owner, KEY_CERTS);
 	n->own_name = n->names_by == NULL && owner->section == SEC_PEER;
-	cn = first_setting(KEY_MATCH_CN, owner, behind, base->from[KEY_MATCH_CN]);
-	n->match_cn = settings_value(cn, KEY_MATCH_CN) != 0;
+	n->match_cn = settings_value(first_setting(KEY_MATCH_CN, owner, behind,
+	    base->from[KEY_MATCH_CN]), KEY_MATCH_CN) != 0 &&
+	    !forbids_cn(sc->domain) && !forbids_cn(sc->peer);
 }
 
 static void
@@ -155,6 +162,8 @@ trust_of(const struct scene *sc, const struct need *n, struct trust *t)
 		cannot_tell(t, "the settings have no such ca");
 	} else if (c->verify != NULL) {
 		c->verify(c->arg, rule, t);
+	} else if (rule_sets(rule, KEY_CRL)) {
+		cannot_tell(t, "the server looks at no crl: pins can tell, or another ca");
 	} else if (theirs != NULL && strcmp(theirs, ca) == 0) {
 		*t = c->server;
 		t->trusted = t->trusted && c->status == CERT_TRUSTED;
@@ -358,6 +367,10 @@ policy_cert(const struct scene *sc, struct verdict *v)
 	if (worst == NULL)
 		return false;
 	policy_reply(sc, v, "");
+	/* the other reasons say it themselves, or are a fault of ours */
+	if (v->reason == REASON_CERT_UNTRUSTED && worst->ca_by != NULL &&
+	    sc->f->cert.verify != NULL && seen.detail != NULL)
+		policy_reply_add(v, seen.detail);
 	describe(sc, worst, &seen, v);
 	return of_domain;
 }

@@ -59,6 +59,8 @@ void out_text(struct out *, const char *);	/* cut where the room ends */
  */
 void out_escaped(struct out *, const char *, size_t max);
 
+/* Adds why to the reply. */
+void policy_reply_add(struct verdict *, const char *why);
 /* Fills the reply from reason, rule and facts; `wanted` is of the key that failed. */
 void policy_reply(const struct scene *, struct verdict *, const char *wanted);
 

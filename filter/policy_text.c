@@ -279,6 +279,16 @@ policy_reply(const struct scene *sc, struct verdict *v, const char *wanted)
 	reply_clean(v->reply);
 }
 
+void
+policy_reply_add(struct verdict *v, const char *why)
+{
+	size_t len = strlen(v->reply);
+
+	if (len < REPLY_MAX)
+		snprintf(v->reply + len, sizeof(v->reply) - len, ": %.100s", why);
+	reply_clean(v->reply);
+}
+
 /* ---- the log line ---- */
 
 /*
@@ -318,6 +328,19 @@ pair_text(struct out *o, const char *key, const char *value, size_t max)
 {
 	if (value != NULL && value[0] != '\0')
 		pair(o, key, value, max);
+}
+
+/* A value that is escaped already: whole or not at all. */
+static void
+pair_escaped(struct out *o, const char *key, const char *value)
+{
+	if (value[0] == '\0' || out_room(o) < strlen(key) + strlen(value) + sizeof(" =\"\"") - 1)
+		return;
+	out_text(o, " ");
+	out_text(o, key);
+	out_text(o, "=\"");
+	out_text(o, value);
+	out_text(o, "\"");
 }
 
 static void
@@ -373,7 +396,7 @@ policy_log(const struct settings *s, const struct facts *f, const struct verdict
 		pair(&o, "from", f->sender[0] != '\0' ? f->sender : "<>", LONG_MAX);
 	pair_text(&o, "to", f->recipient, LONG_MAX);
 	pair_text(&o, "reply", v->reply, LONG_MAX);
-	pair_text(&o, "detail", v->detail, LONG_MAX);
+	pair_escaped(&o, "detail", v->detail);
 	return buf;
 }
 

@@ -27,6 +27,7 @@ struct session {
 	struct held *held;		/* settings; NULL: there were none */
 	struct addr client, listener;
 	bool authenticated;
+	bool tls_unknown;		/* link-tls made no sense: it may be any */
 	bool verifies;			/* its listener refuses clients without a good certificate */
 	bool fed;			/* the feed has told of its certificate: */
 	bool unchecked;			/* that smtpd did not verify it */

@@ -54,9 +54,11 @@ names(const char *text, size_t len)
 		if (name[0] != '.')
 			must(name_covers(name, strlen(name), name));
 	}
-	if (name_of_address(text, len, name))
-		must(name_normal(name, strlen(name), false, again) == NULL && strcmp(name, again) == 0);
-	else
+	if (name_of_address(text, len, name)) {
+		const char *legal = name[0] == '-' ? name + 2 : name;
+
+		must(name_normal(legal, strlen(legal), false, again) == NULL && strcmp(legal, again) == 0);
+	} else
 		must(name[0] == '\0');
 	(void)name_covers(text, len, "*.partner.example");
 	(void)name_covers(text, len, ".partner.example");

@@ -78,13 +78,6 @@ oracle_client(const struct settings *s, const struct addr *a)
 	return best;
 }
 
-static const struct rule *
-oracle_base(const struct oracle *o, enum key k)
-{
-	return rule_sets(o->client, k) ? o->client : rule_sets(o->listener, k) ? o->listener :
-	    rule_sets(o->server, k) ? o->server : NULL;
-}
-
 /* -1: does not say. */
 static long
 oracle_says(const struct rule *r, enum key k)
@@ -97,14 +90,41 @@ oracle_says(const struct rule *r, enum key k)
 	return -1;
 }
 
+static const struct rule *
+oracle_base(const struct oracle *o, enum key k)
+{
+	return rule_sets(o->client, k) ? o->client : rule_sets(o->listener, k) ? o->listener :
+	    rule_sets(o->server, k) ? o->server : NULL;
+}
+
+static uint32_t
+oracle_base_value(const struct oracle *o, enum key k)
+{
+	const struct rule *base[] = { o->client, o->listener, o->server };
+
+	for (size_t i = 0; i < 3; i++)
+		if (oracle_says(base[i], k) >= 0)
+			return (uint32_t)oracle_says(base[i], k);
+	return settings_value(NULL, k);
+}
+
 static uint32_t
 oracle_value(const struct oracle *o, enum key k)
 {
 	long d = oracle_says(o->domain, k), p = oracle_says(o->peer, k);
 
 	if (d < 0 && p < 0)
-		return settings_value(oracle_base(o, k), k);
+		return oracle_base_value(o, k);
 	return (uint32_t)(d > p ? d : p);
+}
+
+/* As if there were no peer. */
+static uint32_t
+oracle_domain_value(const struct oracle *o, enum key k)
+{
+	long d = oracle_says(o->domain, k);
+
+	return d < 0 ? oracle_base_value(o, k) : (uint32_t)d;
 }
 
 /* ---- certificates ---- */
@@ -262,6 +282,10 @@ oracle_cert(const struct oracle *o, bool *domain_unfit)
 		w.cn = settings_value(rule_sets(r, KEY_MATCH_CN) ? r :
 		    i == 1 && rule_sets(o->peer, KEY_MATCH_CN) ? o->peer :
 		    oracle_base(o, KEY_MATCH_CN), KEY_MATCH_CN) != 0;
+		if (rule_sets(o->domain, KEY_MATCH_CN) && rule_sets(o->peer, KEY_MATCH_CN) &&
+		    (settings_value(o->domain, KEY_MATCH_CN) == 0 ||
+		    settings_value(o->peer, KEY_MATCH_CN) == 0))
+			w.cn = false;
 		one = oracle_wish(o, &w);
 		if (i == 1)
 			*domain_unfit = one != FITS;
@@ -273,37 +297,68 @@ oracle_cert(const struct oracle *o, bool *domain_unfit)
 
 /* ---- the mail ---- */
 
+static bool
+oracle_clear(const struct facts *f, uint32_t min_tls, uint32_t min_bits)
+{
+	return f->tls == TLS_NONE || (uint32_t)f->tls < min_tls || f->bits < min_bits;
+}
+
+static bool
+oracle_exempt(const struct oracle *o)
+{
+	return o->f->authenticated &&
+	    oracle_base_value(o, KEY_AUTHENTICATED) == AUTH_EXEMPT;
+}
+
+/* What the domain asks, were this sender nobody in particular; a certificate is still judged as the sender's. */
+static enum fit
+oracle_of_domain(const struct oracle *o)
+{
+	const struct rule *d = o->domain;
+	enum fit fit;
+	bool unfit;
+
+	if (d == NULL)
+		return FITS;
+	if (oracle_domain_value(o, KEY_MODE) == MODE_REQUIRE) {
+		if (oracle_says(d, KEY_MODE) == MODE_REQUIRE && oracle_clear(o->f,
+		    oracle_domain_value(o, KEY_MIN_TLS), oracle_domain_value(o, KEY_MIN_BITS)))
+			return FITS_NOT;
+		if ((long)o->f->tls < oracle_says(d, KEY_MIN_TLS) ||
+		    (long)o->f->bits < oracle_says(d, KEY_MIN_BITS))
+			return FITS_NOT;
+	}
+	if (oracle_domain_value(o, KEY_CLIENT_CERT) != CC_REQUIRE || oracle_exempt(o))
+		return FITS;
+	fit = oracle_cert(o, &unfit);
+	return unfit || oracle_says(d, KEY_CLIENT_CERT) == CC_REQUIRE ? fit : FITS;
+}
+
 static enum action
 oracle(const struct settings *s, const struct facts *f)
 {
 	struct oracle o = { s, f, oracle_client(s, &f->client), oracle_listener(s, &f->listener),
 	    settings_find(s, SEC_SERVER, ""), oracle_name(s, SEC_DOMAIN, f->recipient_domain),
 	    oracle_name(s, SEC_PEER, f->sender_domain) };
-	uint32_t mode = oracle_value(&o, KEY_MODE), cc = oracle_value(&o, KEY_CLIENT_CERT),
-	    enforce = oracle_value(&o, KEY_ENFORCE);
-	bool own_cc = (rule_sets(o.domain, KEY_CLIENT_CERT) || rule_sets(o.peer, KEY_CLIENT_CERT));
-	enum fit fit = FITS;
-	bool domains = false;
+	uint32_t enforce = oracle_value(&o, KEY_ENFORCE);
+	enum fit fit = FITS, domains;
+	bool unfit;
 
 	if (f->client.family == ADDR_LOCAL || f->listener.family == ADDR_LOCAL)
 		return ACT_ACCEPT;
-	if (mode == MODE_REQUIRE && ((uint32_t)f->tls < oracle_value(&o, KEY_MIN_TLS) ||
-	    f->bits < oracle_value(&o, KEY_MIN_BITS) || f->tls == TLS_NONE)) {
+	if (oracle_value(&o, KEY_MODE) == MODE_REQUIRE &&
+	    oracle_clear(f, oracle_value(&o, KEY_MIN_TLS), oracle_value(&o, KEY_MIN_BITS)))
 		fit = FITS_NOT;
-		domains = oracle_says(o.domain, KEY_MODE) == MODE_REQUIRE ||
-		    (long)f->tls < oracle_says(o.domain, KEY_MIN_TLS) ||
-		    (long)f->bits < oracle_says(o.domain, KEY_MIN_BITS);
-	} else if (cc == CC_REQUIRE && (mode != MODE_NONE || own_cc) && !(f->authenticated &&
-	    settings_value(oracle_base(&o, KEY_AUTHENTICATED), KEY_AUTHENTICATED) == AUTH_EXEMPT)) {
-		fit = oracle_cert(&o, &domains);
-		domains = domains || oracle_says(o.domain, KEY_CLIENT_CERT) == CC_REQUIRE;
-	}
+	else if (oracle_value(&o, KEY_CLIENT_CERT) == CC_REQUIRE && !oracle_exempt(&o))
+		fit = oracle_cert(&o, &unfit);
 	if (fit == FITS)
 		return ACT_ACCEPT;
 	/* a peer's trial does not reach what the domain asks */
-	if (domains && oracle_says(o.domain, KEY_ENFORCE) < 0 &&
-	    oracle_says(o.peer, KEY_ENFORCE) == ENFORCE_REPORT)
-		enforce = settings_value(oracle_base(&o, KEY_ENFORCE), KEY_ENFORCE);
+	if (oracle_says(o.domain, KEY_ENFORCE) < 0 && oracle_says(o.peer, KEY_ENFORCE) == ENFORCE_REPORT &&
+	    (domains = oracle_of_domain(&o)) != FITS) {
+		enforce = oracle_base_value(&o, KEY_ENFORCE);
+		fit = domains;
+	}
 	if (enforce == ENFORCE_REPORT)
 		return ACT_REPORT;
 	return fit == UNSURE ? ACT_DEFER : ACT_REFUSE;

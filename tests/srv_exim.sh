@@ -183,6 +183,7 @@ mode = require'
 	sends 'domain requires, clear' '250 530' a@x.example b@secure.example
 	sends 'domain requires, upper case' '250 530' a@x.example B@Secure.EXAMPLE
 	sends 'domain below a suffix, clear' '250 530' a@x.example b@deep.below.example
+	sends 'below a suffix, no legal name, clear' '250 530' a@x.example b@a-.below.example
 	sends 'the suffix itself, clear' '250 250' a@x.example b@below.example
 	sends 'peer requires, clear' '530' a@partner.example b@example.org
 	sends 'peer requires, upper case' '530' A@PARTNER.example b@example.org

@@ -24,6 +24,8 @@ for p in plain tls smtps verify submission v6; do free_port "port_$p"; done
 write_ini <<END
 [server]
 state_dir = $STATE
+[listener 127.0.0.1:$port_verify]
+verifies = yes
 END
 printf 'joe\t%s\n' "$(openssl passwd -6 secret)" >"$T/creds"
 chmod 0644 "$T/creds"
@@ -99,6 +101,7 @@ END
 three 'domain requires' '250 530' '250 250' '250 250' $A $B
 three 'domain offers' '250 250' '250 250' '250 250' $A b@other.example
 three 'suffix requires' '250 530' '250 250' '250 250' $A b@deep.below.example
+sends 'no legal name below a suffix' '250 530' $A b@a-.below.example
 sends 'the exact name is stronger than the suffix' '250 250' $A b@open.below.example
 sends 'the suffix is not the name itself' '250 250' $A b@below.example
 sends 'upper case, mixed' '250 530' $A B@ExAmPlE.ORG

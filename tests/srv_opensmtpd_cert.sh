@@ -98,6 +98,7 @@ cat >"$T/rsyslog.conf" <<-END
 	*.* action(type="omfile" file="$MAILLOG")
 END
 start_rsyslog() {
+	rm -f "$T/smtpd.syslog"
 	start rsyslogd "$RSYSLOG/sbin/rsyslogd" -n -iNONE -M "$RSYSLOG/lib/x86_64-linux-gnu/rsyslog" \
 	    -f "$T/rsyslog.conf"
 	wait_for 5 test -S "$T/smtpd.syslog"
@@ -259,6 +260,13 @@ rules </dev/null | sed "/:$port_liar\]/a enforce = report" | ini "$STATE"
 report() { [ "$(whole "$port_liar" -tls)" = 250 ]; }
 check 'lying, only reported: accepted' wait_for 3 report
 check 'and logged' logged 'decision=report reason=cert-unknown'
+rules <<<'[domain asks.example]
+client_cert = require' | sed "s,^\[ca partners\],&\ncrl = $T/partners.crl," | ini "$STATE"
+unsure() { [ "$(with c1 a@x.example b@asks.example)" = '250 451' ]; }
+PORT=$port_verify
+check 'a crl, at which smtpd does not look: deferred' wait_for 3 unsure
+is 'but where a pin tells' "$(with c1 a@p1.example b@example.org)" '250 250'
+rules </dev/null | ini "$STATE"
 
 # ---- messages pass unchanged ----
 
@@ -282,7 +290,6 @@ check 'smtpd ends, and the filter with it' stop smtpd
 # ---- nobody reads the FIFO: rsyslog goes on ----
 
 chmod 0600 "$FEED"
-rm -f "$T/smtpd.syslog"
 start_rsyslog
 if command -v logger >/dev/null; then
 	for i in {1..2000}; do
@@ -302,7 +309,14 @@ start_smtpd later "$T/smtpd.conf"
 rules </dev/null | ini "$STATE"
 check 'verifies that comes later: a restart is asked for' await_log 3 later 'says .verifies = yes. now.*restart smtpd'
 is 'lines of messages were not asked for' "$(whole "$port_liar" -tls)" 250
+rules <<<'[domain asks.example]
+client_cert = require' | ini "$STATE"
+is 'till then the claim is not believed' "$(PORT=$port_liar with c1 a@x.example b@asks.example)" '250 451'
 check 'smtpd ends' stop later
+start_smtpd again "$T/smtpd.conf"
+is 'after it, it is' "$(PORT=$port_verify with c1 a@x.example b@asks.example)" '250 250'
+check 'smtpd ends' stop again
+rules </dev/null | ini "$STATE"
 
 # ---- the journal ----
 

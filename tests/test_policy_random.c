@@ -331,8 +331,8 @@ test_symmetry(void **unused)
 		assert_non_null(p2 = settings_find(s, SEC_PEER, "two.example"));
 		try_facts(&tr, s, "");
 		policy_base(s, &tr.f, &base);
-		policy_effective(s, &base, d1, p2, &e);
-		policy_effective(s, &base, d2, p1, &back);
+		policy_effective(&base, d1, p2, &e);
+		policy_effective(&base, d2, p1, &back);
 		for (size_t k = 0; k < sizeof(both) / sizeof(both[0]); k++) {
 			if (e.value[both[k]] != back.value[both[k]]) {
 				show(ini, key_table[both[k]].name);
