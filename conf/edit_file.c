@@ -187,13 +187,15 @@ try_lock(struct edit_file *f, char why[EDIT_WHY])
 	return EDIT_BUSY;
 }
 
-/* Would any change from now on show in the file's times?  Without parts of a second: no. */
+/* Would any change from now on show in the file's times? */
 static bool
 left_alone(const struct stat *st)
 {
 	int64_t changed = (int64_t)st->st_ctim.tv_sec * 1000 + st->st_ctim.tv_nsec / 1000000;
+	struct file_id id;
 
-	return st->st_ctim.tv_nsec != 0 && now_ms(CLOCK_REALTIME) - changed >= COMPILED_SETTLE_MS;
+	file_identity(st, &id);
+	return now_ms(CLOCK_REALTIME) - changed >= compiled_settle_ms(&id);
 }
 
 static enum edit_status
