@@ -49,4 +49,10 @@ enum edit_status edit_file_replace(struct edit_file *, const char *text,
     size_t len, struct file_id *after, char why[EDIT_WHY]);
 void edit_file_close(struct edit_file *);
 
+/*
+ * A new, locked file beside the file; its name is for the caller to unlink and
+ * free.  -1 and errno: none.  Removes those that dead writers left.
+ */
+int edit_temp(const struct edit_file *, char **name);
+
 #endif
