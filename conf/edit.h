@@ -59,7 +59,8 @@ struct edit_result {
 	struct settings *settings;	/* after OK or SAME: what the file now says; the caller's */
 	char *before;		/* after OK: the text that was replaced; the caller's, free(3) */
 	size_t before_len;
-	struct file_id after;	/* after OK the new file; after SAME the file */
+	struct file_id after;	/* after OK the new file, or none if it was written to
+				   at once; after SAME the file */
 };
 
 /* res is filled whatever happens; edit_result_free releases what it holds. */

@@ -358,19 +358,19 @@ give_back(const struct edit_file *f, const char *temp, const struct stat *ours, 
 	    "its text is kept beside it as %s", f->path, temp + 1);
 }
 
+/* *ours: the new file, as it was before it got its place. */
 static enum edit_status
-put_in_place(const struct edit_file *f, const char *temp, int fd, char why[EDIT_WHY])
+put_in_place(const struct edit_file *f, const char *temp, int fd, struct stat *ours,
+    char why[EDIT_WHY])
 {
-	struct stat ours;
-
-	if (fstat(fd, &ours) == -1)
+	if (fstat(fd, ours) == -1)
 		return failed(errno, why, "the new file beside %s cannot be examined", f->path);
 	if (!in_place(f) || !unchanged(f, false))
 		return changed_meanwhile(f, why);
 	if (renameat2(f->dir, temp, f->dir, f->base, RENAME_EXCHANGE) == 0) {
 		if (is_file(f, temp, &f->st) && unchanged(f, true))
 			return EDIT_OK;
-		return give_back(f, temp, &ours, why);
+		return give_back(f, temp, ours, why);
 	}
 	if (errno == ENOENT)		/* an editor that deletes before it writes */
 		return changed_meanwhile(f, why);
@@ -381,12 +381,28 @@ put_in_place(const struct edit_file *f, const char *temp, int fd, char why[EDIT_
 	return EDIT_OK;
 }
 
+/*
+ * The identity of the new file.  Its renaming gave it another ctime; if more is
+ * another, somebody has written to it since, and the text is not ours any more:
+ * then what it was before, which is no file's now.
+ */
+static void
+identify(int fd, const struct stat *ours, struct file_id *after)
+{
+	struct stat now;
+
+	if (fstat(fd, &now) == -1 || now.st_size != ours->st_size ||
+	    !same_time(&now.st_mtim, &ours->st_mtim))
+		now = *ours;
+	file_identity(&now, after);
+}
+
 enum edit_status
 edit_file_replace(struct edit_file *f, const char *text, size_t len,
     struct file_id *after, char why[EDIT_WHY])
 {
 	enum edit_status status;
-	struct stat st;
+	struct stat ours;
 	char *temp = NULL;
 	int fd = edit_temp(f, &temp);
 
@@ -397,7 +413,7 @@ edit_file_replace(struct edit_file *f, const char *text, size_t len,
 	}
 	status = fill_temp(f, fd, text, len, why);
 	if (status == EDIT_OK)
-		status = put_in_place(f, temp, fd, why);
+		status = put_in_place(f, temp, fd, &ours, why);
 	/* the old file, or the new one that is of no use; after rename(2) there is none */
 	(void)unlinkat(f->dir, temp, 0);
 	if (status == EDIT_OK) {
@@ -405,8 +421,7 @@ edit_file_replace(struct edit_file *f, const char *text, size_t len,
 		if (fsync(f->dir) == -1 && errno != EINVAL)
 			status = failed(errno, why, "%s was changed, but may be lost in a crash",
 			    f->path);
-		if (fstat(fd, &st) == 0)
-			file_identity(&st, after);
+		identify(fd, &ours, after);
 	}
 	(void)close(fd);
 	free(temp);
