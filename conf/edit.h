@@ -13,6 +13,7 @@
 #ifndef TLSWARD_CONF_EDIT_H
 #define TLSWARD_CONF_EDIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "keys.h"
 #include "settings.h"
@@ -54,6 +55,7 @@ struct edit_place {
 struct edit_result {
 	enum edit_status status;
 	char text[1024];	/* one sentence for a person: what, and what to do */
+	bool unsynced;		/* after OK: a crash may undo it; text is that warning, to be logged */
 	struct edit_place wrong;	/* after INVALID: where the result's first error would be;
 				   no place where the file had one before */
 	struct settings *settings;	/* after OK or SAME: what the file now says; the caller's */

@@ -397,6 +397,23 @@ identify(int fd, const struct stat *ours, struct file_id *after)
 	file_identity(&now, after);
 }
 
+/*
+ * The new file is what every reader finds by now, and its text is on the disk:
+ * the change is made, and only a crash could undo it.  To put the old text back
+ * would take another rename, whose folder could be synced no better, and mail may
+ * have been decided by the new one.  So this is a warning, in why; else "".
+ */
+static void
+sync_folder(const struct edit_file *f, char why[EDIT_WHY])
+{
+	why[0] = '\0';
+	/* some file systems cannot sync a folder and need not */
+	if (fsync(f->dir) == -1 && errno != EINVAL)
+		(void)snprintf(why, EDIT_WHY, "%s is changed, but a crash of the machine may undo "
+		    "that: its folder cannot be written to the disk: %s; see to the disk",
+		    f->path, strerror(errno));
+}
+
 enum edit_status
 edit_file_replace(struct edit_file *f, const char *text, size_t len,
     struct file_id *after, char why[EDIT_WHY])
@@ -417,10 +434,7 @@ edit_file_replace(struct edit_file *f, const char *text, size_t len,
 	/* the old file, or the new one that is of no use; after rename(2) there is none */
 	(void)unlinkat(f->dir, temp, 0);
 	if (status == EDIT_OK) {
-		/* some file systems cannot sync a folder and need not */
-		if (fsync(f->dir) == -1 && errno != EINVAL)
-			status = failed(errno, why, "%s was changed, but may be lost in a crash",
-			    f->path);
+		sync_folder(f, why);
 		identify(fd, &ours, after);
 	}
 	(void)close(fd);

@@ -42,8 +42,10 @@ enum edit_status edit_file_open(struct edit_file *, const char *path,
     int64_t deadline, char why[EDIT_WHY]);
 /*
  * EDIT_OK: the path leads to a file of that text, owner and mode as before,
- * *after is its identity, or no file's if somebody wrote to it at once.  EDIT_BUSY: the file is no longer what was read; start
- * again from edit_file_open.  The path's file is untouched unless EDIT_OK.
+ * *after is its identity, or no file's if somebody wrote to it at once; why is ""
+ * or a warning that a crash may yet bring the old file back.  EDIT_BUSY: the file
+ * is no longer what was read; start again from edit_file_open.  The path's file is
+ * untouched unless EDIT_OK.
  */
 enum edit_status edit_file_replace(struct edit_file *, const char *text,
     size_t len, struct file_id *after, char why[EDIT_WHY]);

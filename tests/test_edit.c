@@ -221,6 +221,33 @@ sync_fails(void **state)
 	}
 }
 
+/* The new file is in place and will stay, unless the machine crashes: it is a change. */
+static void
+folder_sync_fails(void **state)
+{
+	static const int errors[] = { EIO, ENOSPC, EINVAL };
+	struct edit e = set(SEC_SERVER, "", KEY_MODE, "none");
+	struct edit_result res;
+	struct file_id id;
+	char text[1024];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		put(ini, "[server]\nmode = offer\n");
+		sys.folder_error = errors[i];
+		assert_int_equal(edit_apply(ini, &e, 1, &res), EDIT_OK);
+		expect(ini, "[server]\nmode = none\n");
+		assert_int_equal(res.unsynced, errors[i] != EINVAL);
+		assert_int_equal(strstr(res.text, "crash") != NULL, res.unsynced);
+		assert_true(file_identify(ini, &id));
+		assert_true(file_id_equal(&id, settings_id(res.settings)));
+		assert_int_equal(edit_revert(ini, &res, text), EDIT_OK);
+		assert_int_equal(strstr(text, "crash") != NULL, res.unsynced);
+		expect(ini, "[server]\nmode = offer\n");
+		edit_result_free(&res);
+	}
+}
+
 /* Only what no living writer holds, and has lain there for a while. */
 static void
 stale(void **state)
@@ -396,7 +423,8 @@ main(void)
 {
 	struct CMUnitTest tests[] = {
 		CASE(kept), CASE(same), CASE(invalid), CASE(long_list), CASE(wrong_before), CASE(symbolic_link),
-		CASE(revert), CASE(plain_rename), CASE(sync_fails), CASE(stale),
+		CASE(revert), CASE(plain_rename), CASE(sync_fails), CASE(folder_sync_fails),
+		CASE(stale),
 		CASE(read_only_folder), CASE(unreadable), CASE(foreign_owner), CASE(full_disk),
 	};
 
