@@ -40,7 +40,7 @@ enum edit_status {
 	EDIT_INVALID,		/* the result would have errors: text says which, at which line */
 	EDIT_NO_SECTION,	/* UNSET or REMOVE of what is not there */
 	EDIT_BUSY,		/* the lock, or an editor, was in the way for half a second */
-	EDIT_DENIED,		/* permissions, read-only file system */
+	EDIT_DENIED,		/* permissions, read-only file or file system */
 	EDIT_NO_SPACE,		/* disk full or quota */
 	EDIT_FAILED		/* any other error of the system */
 };

@@ -292,6 +292,40 @@ unchanged(const struct edit_file *f, bool renamed)
 	return n == 0 && at == f->len;
 }
 
+/* Not ours to replace: it will not belong to its owner. */
+static enum edit_status
+foreign(const struct edit_file *f, int error, char why[EDIT_WHY])
+{
+	(void)snprintf(why, EDIT_WHY, "%s belongs to user %ld and group %ld, and user %ld "
+	    "may not make a file that does (%s); make the change as that user or as root, "
+	    "or chown the file", f->path, (long)f->st.st_uid, (long)f->st.st_gid,
+	    (long)geteuid(), strerror(error));
+	return EDIT_DENIED;
+}
+
+/*
+ * rename(2) asks for the folder's permission only, but a file that is read-only
+ * is not to be changed.  Root may write to any; to what nobody may, it does not.
+ */
+static enum edit_status
+check_writable(const struct edit_file *f, char why[EDIT_WHY])
+{
+	int error = (f->st.st_mode & 0222) == 0 ? EACCES : 0;
+
+	if (faccessat(f->dir, f->base, W_OK, AT_EACCESS) == -1 && (errno == EACCES || errno == EROFS))
+		error = errno;
+	if (error == EROFS)
+		return failed(error, why, "%s cannot be written", f->path);
+	if (error == 0)
+		return EDIT_OK;
+	if ((f->st.st_mode & 0200) != 0 && f->st.st_uid != geteuid())
+		return foreign(f, error, why);
+	(void)snprintf(why, EDIT_WHY, "%s is read-only (mode %04o), so it is not written; "
+	    "`chmod u+w %s` if it may be changed", f->path,
+	    (unsigned)f->st.st_mode & 07777, f->path);
+	return EDIT_DENIED;
+}
+
 static enum edit_status
 fill_temp(const struct edit_file *f, int fd, const char *text, size_t len, char why[EDIT_WHY])
 {
@@ -301,13 +335,8 @@ fill_temp(const struct edit_file *f, int fd, const char *text, size_t len, char 
 	if (fstat(fd, &st) == -1)
 		return failed(errno, why, "the new file beside %s cannot be examined", f->path);
 	if ((st.st_uid != f->st.st_uid || st.st_gid != f->st.st_gid) &&
-	    fchown(fd, f->st.st_uid, f->st.st_gid) == -1) {
-		(void)snprintf(why, EDIT_WHY, "%s belongs to user %ld and group %ld, and user %ld "
-		    "may not make a file that does (%s); make the change as that user or as root, "
-		    "or chown the file", f->path, (long)f->st.st_uid, (long)f->st.st_gid,
-		    (long)geteuid(), strerror(errno));
-		return EDIT_DENIED;
-	}
+	    fchown(fd, f->st.st_uid, f->st.st_gid) == -1)
+		return foreign(f, errno, why);
 	if (fchmod(fd, f->st.st_mode & 07777) == -1)
 		return failed(errno, why, "the mode of %s cannot be kept", f->path);
 	if ((error = write_all(fd, text, len)) != 0 || (fsync(fd) == -1 && (error = errno) != 0))
@@ -421,9 +450,11 @@ edit_file_replace(struct edit_file *f, const char *text, size_t len,
 	enum edit_status status;
 	struct stat ours;
 	char *temp = NULL;
-	int fd = edit_temp(f, &temp);
+	int fd;
 
-	if (fd == -1) {
+	if ((status = check_writable(f, why)) != EDIT_OK)
+		return status;
+	if ((fd = edit_temp(f, &temp)) == -1) {
 		status = failed(errno, why, "no file can be made beside %s", f->path);
 		free(temp);
 		return status;
