@@ -152,6 +152,7 @@ warn_weaker(struct check *c, const struct rule *r)
 	bool tls = c->base[KEY_MODE] == MODE_REQUIRE;
 	bool cert = c->base[KEY_CLIENT_CERT] == CC_REQUIRE;
 	char buf[TITLE_SIZE], mine[16], theirs[16];
+	bool exempt;			/* from certificates with TLS, as the decision has it */
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		enum key k = keys[i];
@@ -159,13 +160,17 @@ warn_weaker(struct check *c, const struct rule *r)
 		/* Less than a base that asks for nothing is no less. */
 		if (!(k == KEY_CLIENT_CERT ? cert : k == KEY_ENFORCE ? tls || cert : tls))
 			continue;
-		if (!rule_sets(r, k) || settings_value(r, k) >= c->base[k])
+		/* Where the base has mode = require, that was the warning of this line. */
+		exempt = k == KEY_CLIENT_CERT && !rule_sets(r, k) && !tls &&
+		    rule_sets(r, KEY_MODE) && settings_value(r, KEY_MODE) == MODE_NONE;
+		if (!exempt && (!rule_sets(r, k) || settings_value(r, k) >= c->base[k]))
 			continue;
-		problem(c->problems, SEV_WARNING, settings_line(c->s, r, k),
-		    "%s is weaker than %s[%s] (%s = %s, not %s): anybody can claim to send from "
+		problem(c->problems, SEV_WARNING, settings_line(c->s, r, exempt ? KEY_MODE : k),
+		    "%s is weaker than %s[%s] (%s%s = %s, not %s): anybody can claim to send from "
 		    "there", title(c, r, buf), section_named(c->whose[k]) ? "a " : "",
-		    section_words[c->whose[k]], key_table[k].name,
-		    key_text(k, settings_value(r, k), mine), key_text(k, c->base[k], theirs));
+		    section_words[c->whose[k]], exempt ? "mode = none means " : "",
+		    key_table[k].name, key_text(k, exempt ? CC_NONE : settings_value(r, k), mine),
+		    key_text(k, c->base[k], theirs));
 	}
 }
 
