@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "hold.h"
+#include "problem.h"
 
 #define LOGGED_MAX 20		/* errors of one file that go to the log */
 #define RETRY_MS 1000
@@ -154,8 +155,10 @@ keep_last(struct hold *h, const struct attempt *a, hold_log *log)
 	if (repeated && (same_file || whole_file(a)))
 		return;
 	h->failures++;
-	say(log, LOG_ERR, "%s: %u error%s; %s", h->path, a->errors,
-	    a->errors == 1 ? "" : "s", h->now == NULL ?
+	/* beyond those that are told of, the reader has one more to say how many */
+	say(log, LOG_ERR, "%s: %s%u error%s; %s", h->path,
+	    a->errors > PROBLEMS_MAX ? "more than " : "",
+	    a->errors > PROBLEMS_MAX ? PROBLEMS_MAX : a->errors, a->errors == 1 ? "" : "s", h->now == NULL ?
 	    "there are no settings to go by until that is mended" :
 	    "the settings read before stay in force");
 }

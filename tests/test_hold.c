@@ -398,6 +398,7 @@ many_errors(void **state)
 	hold_init(&h, ini);
 	assert_false(refresh(&h));
 	assert_true(logged.errors > 2 && logged.errors < 30);
+	assert_non_null(strstr(logged.last, ": more than 100 errors; "));
 	hold_free(&h);
 }
 
