@@ -72,7 +72,7 @@ cmd_check(struct cmd *c, int argc, char **argv)
 		json_string(&j, "file", c->ini);
 		json_array(&j, "findings");
 	}
-	s = settings_read(c->ini, true, finding, &all);
+	s = settings_read_all(c->ini, finding, &all);
 	if (s != NULL)
 		cert_check(s, finding, &all);
 	if (s != NULL && against != NULL)

@@ -132,14 +132,37 @@ warn_old_tls(struct check *c, const struct rule *r)
 		    title(c, r, buf));
 }
 
-static void
-warn_server(struct check *c)
+/* Is it the rule of whoever sends mail here? */
+static bool
+meets_everybody(const struct check *c, const struct rule *r)
 {
-	if (rule_sets(c->server, KEY_MODE) && settings_value(c->server, KEY_MODE) == MODE_REQUIRE)
-		problem(c->problems, SEV_WARNING, settings_line(c->s, c->server, KEY_MODE),
-		    "mode = require for everybody: a public MX must not (RFC 3207 section 4), "
-		    "mail from servers without TLS is lost; require it of a [listener], [peer] "
-		    "or [domain]");
+	struct addr a = settings_addr(c->s, r);
+
+	return r->section == SEC_SERVER ||
+	    (r->section == SEC_LISTENER && a.family == ADDR_ANY && a.port == 25) ||
+	    (r->section == SEC_CLIENT && a.family != ADDR_NONE && a.prefix == 0);
+}
+
+/* Who requires a certificate requires the TLS that it comes by. */
+static void
+warn_everybody(struct check *c, const struct rule *r)
+{
+	const bool server = r->section == SEC_SERVER;
+	char buf[TITLE_SIZE];
+
+	for (enum key k = KEY_MODE; k <= KEY_CLIENT_CERT; k++) {
+		if (!rule_sets(r, k) || settings_value(r, k) !=
+		    (k == KEY_MODE ? (uint32_t)MODE_REQUIRE : (uint32_t)CC_REQUIRE))
+			continue;
+		if (over_server(c, r, KEY_MODE) == MODE_NONE)
+			continue;		/* that is an error */
+		problem(c->problems, SEV_WARNING, settings_line(c->s, r, k),
+		    "%s%s%s = require for everybody: a public MX must not (RFC 3207 section 4), "
+		    "mail from servers without %s is lost; require it of a [listener]%s, [peer] "
+		    "or [domain]", server ? "" : title(c, r, buf), server ? "" : " has ",
+		    key_table[k].name, k == KEY_MODE ? "TLS" : "a certificate",
+		    r->section == SEC_LISTENER ? " of one address" : "");
+	}
 }
 
 /* The sender is whoever a client says it is: a peer's rule that asks for less is open to all. */
@@ -152,6 +175,7 @@ warn_weaker(struct check *c, const struct rule *r)
 	bool tls = c->base[KEY_MODE] == MODE_REQUIRE;
 	bool cert = c->base[KEY_CLIENT_CERT] == CC_REQUIRE;
 	char buf[TITLE_SIZE], mine[16], theirs[16];
+	bool exempt;			/* from certificates with TLS, as the decision has it */
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		enum key k = keys[i];
@@ -159,13 +183,17 @@ warn_weaker(struct check *c, const struct rule *r)
 		/* Less than a base that asks for nothing is no less. */
 		if (!(k == KEY_CLIENT_CERT ? cert : k == KEY_ENFORCE ? tls || cert : tls))
 			continue;
-		if (!rule_sets(r, k) || settings_value(r, k) >= c->base[k])
+		/* Where the base has mode = require, that was the warning of this line. */
+		exempt = k == KEY_CLIENT_CERT && !rule_sets(r, k) && !tls &&
+		    rule_sets(r, KEY_MODE) && settings_value(r, KEY_MODE) == MODE_NONE;
+		if (!exempt && (!rule_sets(r, k) || settings_value(r, k) >= c->base[k]))
 			continue;
-		problem(c->problems, SEV_WARNING, settings_line(c->s, r, k),
-		    "%s is weaker than %s[%s] (%s = %s, not %s): anybody can claim to send from "
+		problem(c->problems, SEV_WARNING, settings_line(c->s, r, exempt ? KEY_MODE : k),
+		    "%s is weaker than %s[%s] (%s%s = %s, not %s): anybody can claim to send from "
 		    "there", title(c, r, buf), section_named(c->whose[k]) ? "a " : "",
-		    section_words[c->whose[k]], key_table[k].name,
-		    key_text(k, settings_value(r, k), mine), key_text(k, c->base[k], theirs));
+		    section_words[c->whose[k]], exempt ? "mode = none means " : "",
+		    key_table[k].name, key_text(k, exempt ? CC_NONE : settings_value(r, k), mine),
+		    key_text(k, c->base[k], theirs));
 	}
 }
 
@@ -249,6 +277,8 @@ check_rule(struct check *c, const struct rule *r, bool warn)
 	if (!warn)
 		return;
 	warn_old_tls(c, r);
+	if (meets_everybody(c, r))
+		warn_everybody(c, r);
 	if (r->section == SEC_PEER)
 		warn_weaker(c, r);
 	else if (r->section == SEC_LISTENER || r->section == SEC_CLIENT)
@@ -263,8 +293,6 @@ settings_check(const struct settings *s, bool warn, struct problems *ps)
 
 	c.server = settings_find(s, SEC_SERVER, "");
 	find_base(&c);
-	if (warn)
-		warn_server(&c);
 	for (int sec = 0; sec < SEC_MAX; sec++)
 		for (size_t i = 0; (r = settings_at(s, (enum section)sec, i)) != NULL; i++)
 			check_rule(&c, r, warn);

@@ -162,6 +162,12 @@ ms_since(int64_t s, int64_t ns)
 	return ((int64_t)now.tv_sec - s) * 1000 + (now.tv_nsec - ns) / 1000000;
 }
 
+int64_t
+compiled_settle_ms(const struct file_id *id)
+{
+	return COMPILED_SETTLE_MS + (id->ctime_ns == 0 ? 1000 : 0);
+}
+
 /* Does the INI at path still say what these settings do, and would a change show? */
 static bool
 settled(const struct settings *s, const char *path, struct stat *st)
@@ -171,7 +177,8 @@ settled(const struct settings *s, const char *path, struct stat *st)
 	const char *next = NULL, *end = NULL;
 	struct file_id now;
 
-	if (id->size < COMPILED_LEAST || ms_since(id->ctime_s, id->ctime_ns) < COMPILED_SETTLE_MS)
+	if (id->size < COMPILED_LEAST ||
+	    ms_since(id->ctime_s, id->ctime_ns) < compiled_settle_ms(id))
 		return false;
 	source.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (source.fd == -1)
@@ -299,10 +306,10 @@ bool
 compiled_save_settled(const struct settings *s, const struct compiled *c)
 {
 	const struct file_id *id = settings_id(s);
-	int64_t wait = COMPILED_SETTLE_MS + 1 - ms_since(id->ctime_s, id->ctime_ns);
+	int64_t wait = compiled_settle_ms(id) + 1 - ms_since(id->ctime_s, id->ctime_ns);
 	struct timespec ts;
 
-	if (id->size < COMPILED_LEAST || wait > 2 * COMPILED_SETTLE_MS)
+	if (id->size < COMPILED_LEAST || wait > COMPILED_SETTLE_MS + 1)
 		return false;
 	if (wait > 0) {
 		ts.tv_sec = (time_t)(wait / 1000);

@@ -10,7 +10,7 @@
  * INI's owner or to us and that nobody else can write.  Whatever else is found
  * is as good as nothing: the INI is parsed.
  *
- * It is made only of an INI that has been left alone for COMPILED_SETTLE_MS:
+ * It is made only of an INI that has been left alone for compiled_settle_ms():
  * a later change then shows in its times.  It is written beside its place and
  * renamed, by one process at a time; whoever finds another at it lets it.  It is
  * never changed or cut short in its place.
@@ -19,6 +19,7 @@
 #define TLSWARD_CONF_COMPILED_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include "read.h"
 
 #define COMPILED_LEAST (64u << 10)	/* octets of an INI: below, parsing is as fast */
@@ -34,6 +35,14 @@ struct compiled {
 	bool save;		/* leave one behind where there is none */
 };
 
+/*
+ * How long a file must have been left alone for whatever is written later to
+ * show in its times: COMPILED_SETTLE_MS, and a second more where those may be
+ * whole seconds, as some file systems keep them.  A time without a fraction by
+ * chance only makes its reader wait.
+ */
+int64_t compiled_settle_ms(const struct file_id *);
+
 /* What the INI at path says, by its compiled form; NULL: there is none that counts. */
 struct settings *compiled_open(const char *path, const struct compiled *);
 
@@ -42,7 +51,10 @@ struct settings *compiled_open(const char *path, const struct compiled *);
  * also where the INI is too small or was changed too shortly before.
  */
 bool compiled_save(const struct settings *, const struct compiled *);
-/* The same once the INI has settled, by the clock: sleeps at most COMPILED_SETTLE_MS. */
+/*
+ * The same once the INI has settled, by the clock: sleeps little more than
+ * COMPILED_SETTLE_MS, and is false where it would have to for longer.
+ */
 bool compiled_save_settled(const struct settings *, const struct compiled *);
 
 /*

@@ -158,7 +158,8 @@ edit_apply_known(const char *path, const struct settings *known, const struct ed
 		while (res->status == EDIT_BUSY && !edit_expired(deadline));
 	}
 	edit_plan_free(&plan);
-	if (res->status == EDIT_OK)
+	res->unsynced = res->status == EDIT_OK && res->text[0] != '\0';
+	if (res->status == EDIT_OK && !res->unsynced)
 		(void)snprintf(res->text, sizeof(res->text), "%.255s is changed", path);
 	else if (res->status == EDIT_SAME)
 		(void)snprintf(res->text, sizeof(res->text), "%.255s says so already", path);
@@ -192,7 +193,7 @@ edit_revert(const char *path, const struct edit_result *res, char text[1024])
 		goto out;
 	}
 	status = edit_file_replace(&f, res->before, res->before_len, &id, text);
-	if (status == EDIT_OK)
+	if (status == EDIT_OK && text[0] == '\0')
 		(void)snprintf(text, EDIT_WHY, "%.255s is as it was before", path);
 out:
 	edit_file_close(&f);

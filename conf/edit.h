@@ -13,6 +13,7 @@
 #ifndef TLSWARD_CONF_EDIT_H
 #define TLSWARD_CONF_EDIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "keys.h"
 #include "settings.h"
@@ -39,7 +40,7 @@ enum edit_status {
 	EDIT_INVALID,		/* the result would have errors: text says which, at which line */
 	EDIT_NO_SECTION,	/* UNSET or REMOVE of what is not there */
 	EDIT_BUSY,		/* the lock, or an editor, was in the way for half a second */
-	EDIT_DENIED,		/* permissions, read-only file system */
+	EDIT_DENIED,		/* permissions, read-only file or file system */
 	EDIT_NO_SPACE,		/* disk full or quota */
 	EDIT_FAILED		/* any other error of the system */
 };
@@ -54,12 +55,14 @@ struct edit_place {
 struct edit_result {
 	enum edit_status status;
 	char text[1024];	/* one sentence for a person: what, and what to do */
+	bool unsynced;		/* after OK: a crash may undo it; text is that warning, to be logged */
 	struct edit_place wrong;	/* after INVALID: where the result's first error would be;
 				   no place where the file had one before */
 	struct settings *settings;	/* after OK or SAME: what the file now says; the caller's */
 	char *before;		/* after OK: the text that was replaced; the caller's, free(3) */
 	size_t before_len;
-	struct file_id after;	/* after OK the new file; after SAME the file */
+	struct file_id after;	/* after OK the new file, or none if it was written to
+				   at once; after SAME the file */
 };
 
 /* res is filled whatever happens; edit_result_free releases what it holds. */

@@ -1,5 +1,4 @@
 #include <sys/file.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,8 +15,6 @@
 
 #define SIZE_LIMIT (256L << 20)		/* as the reader has it */
 #define POLL_MS 3		/* between two tries for the lock */
-#define STALE_S 60		/* a temporary file as old as that, and unlocked, is a dead writer's */
-#define TEMP_MARK ".tlsward-"	/* .BASE.tlsward-XXXXXX */
 
 #ifndef RENAME_EXCHANGE
 #define RENAME_EXCHANGE (1 << 1)
@@ -187,13 +184,15 @@ try_lock(struct edit_file *f, char why[EDIT_WHY])
 	return EDIT_BUSY;
 }
 
-/* Would any change from now on show in the file's times?  Without parts of a second: no. */
+/* Would any change from now on show in the file's times? */
 static bool
 left_alone(const struct stat *st)
 {
 	int64_t changed = (int64_t)st->st_ctim.tv_sec * 1000 + st->st_ctim.tv_nsec / 1000000;
+	struct file_id id;
 
-	return st->st_ctim.tv_nsec != 0 && now_ms(CLOCK_REALTIME) - changed >= COMPILED_SETTLE_MS;
+	file_identity(st, &id);
+	return now_ms(CLOCK_REALTIME) - changed >= compiled_settle_ms(&id);
 }
 
 static enum edit_status
@@ -293,70 +292,38 @@ unchanged(const struct edit_file *f, bool renamed)
 	return n == 0 && at == f->len;
 }
 
-/* Temporary files of writers that were killed: a living one has its file locked. */
-static void
-sweep(const struct edit_file *f, const char *prefix)
+/* Not ours to replace: it will not belong to its owner. */
+static enum edit_status
+foreign(const struct edit_file *f, int error, char why[EDIT_WHY])
 {
-	int fd = openat(f->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd != -1 ? fdopendir(fd) : NULL;
-	struct dirent *e;
-	struct stat st;
-	int temp;
-
-	if (d == NULL) {
-		if (fd != -1)
-			(void)close(fd);
-		return;
-	}
-	while ((e = readdir(d)) != NULL) {
-		if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
-			continue;
-		temp = openat(f->dir, e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-		if (temp == -1)
-			continue;
-		if (fstat(temp, &st) == 0 && S_ISREG(st.st_mode) &&
-		    now_ms(CLOCK_REALTIME) / 1000 - st.st_ctim.tv_sec > STALE_S &&
-		    flock(temp, LOCK_EX | LOCK_NB) == 0)
-			(void)unlinkat(f->dir, e->d_name, 0);
-		(void)close(temp);
-	}
-	(void)closedir(d);
+	(void)snprintf(why, EDIT_WHY, "%s belongs to user %ld and group %ld, and user %ld "
+	    "may not make a file that does (%s); make the change as that user or as root, "
+	    "or chown the file", f->path, (long)f->st.st_uid, (long)f->st.st_gid,
+	    (long)geteuid(), strerror(error));
+	return EDIT_DENIED;
 }
 
-/* A new, locked file beside the old one; its name is for the caller to unlink and free. */
-static int
-make_temp(const struct edit_file *f, char **name)
+/*
+ * rename(2) asks for the folder's permission only, but a file that is read-only
+ * is not to be changed.  Root may write to any; to what nobody may, it does not.
+ */
+static enum edit_status
+check_writable(const struct edit_file *f, char why[EDIT_WHY])
 {
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
-	size_t prefix = strlen(f->base) + sizeof("." TEMP_MARK) - 1;
-	struct timespec ts;
-	uint64_t r;
-	int fd = -1;
+	int error = (f->st.st_mode & 0222) == 0 ? EACCES : 0;
 
-	if ((*name = calloc(prefix + 9, 1)) == NULL)
-		return -1;
-	(void)snprintf(*name, prefix + 1, ".%s" TEMP_MARK, f->base);
-	sweep(f, *name);
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	/* nobody can plant anything under the name: O_EXCL, and it need not be secret */
-	r = (uint64_t)ts.tv_nsec * 0x9e3779b97f4a7c15u + (uint64_t)getpid();
-	for (int tries = 0; tries < 100; tries++) {
-		r = r * 6364136223846793005u + 1442695040888963407u;
-		for (unsigned i = 0; i < 8; i++)
-			(*name)[prefix + i] = letters[r >> (24 + 5 * i) & 31];
-		fd = openat(f->dir, *name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (fd != -1 || errno != EEXIST)
-			break;
-	}
-	if (fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == -1) {
-		int error = errno;
-
-		(void)unlinkat(f->dir, *name, 0);
-		(void)close(fd);
-		errno = error;
-		fd = -1;
-	}
-	return fd;
+	if (faccessat(f->dir, f->base, W_OK, AT_EACCESS) == -1 && (errno == EACCES || errno == EROFS))
+		error = errno;
+	if (error == EROFS)
+		return failed(error, why, "%s cannot be written", f->path);
+	if (error == 0)
+		return EDIT_OK;
+	if ((f->st.st_mode & 0200) != 0 && f->st.st_uid != geteuid())
+		return foreign(f, error, why);
+	(void)snprintf(why, EDIT_WHY, "%s is read-only (mode %04o), so it is not written; "
+	    "`chmod u+w %s` if it may be changed", f->path,
+	    (unsigned)f->st.st_mode & 07777, f->path);
+	return EDIT_DENIED;
 }
 
 static enum edit_status
@@ -368,13 +335,8 @@ fill_temp(const struct edit_file *f, int fd, const char *text, size_t len, char 
 	if (fstat(fd, &st) == -1)
 		return failed(errno, why, "the new file beside %s cannot be examined", f->path);
 	if ((st.st_uid != f->st.st_uid || st.st_gid != f->st.st_gid) &&
-	    fchown(fd, f->st.st_uid, f->st.st_gid) == -1) {
-		(void)snprintf(why, EDIT_WHY, "%s belongs to user %ld and group %ld, and user %ld "
-		    "may not make a file that does (%s); make the change as that user or as root, "
-		    "or chown the file", f->path, (long)f->st.st_uid, (long)f->st.st_gid,
-		    (long)geteuid(), strerror(errno));
-		return EDIT_DENIED;
-	}
+	    fchown(fd, f->st.st_uid, f->st.st_gid) == -1)
+		return foreign(f, errno, why);
 	if (fchmod(fd, f->st.st_mode & 07777) == -1)
 		return failed(errno, why, "the mode of %s cannot be kept", f->path);
 	if ((error = write_all(fd, text, len)) != 0 || (fsync(fd) == -1 && (error = errno) != 0))
@@ -425,19 +387,19 @@ give_back(const struct edit_file *f, const char *temp, const struct stat *ours, 
 	    "its text is kept beside it as %s", f->path, temp + 1);
 }
 
+/* *ours: the new file, as it was before it got its place. */
 static enum edit_status
-put_in_place(const struct edit_file *f, const char *temp, int fd, char why[EDIT_WHY])
+put_in_place(const struct edit_file *f, const char *temp, int fd, struct stat *ours,
+    char why[EDIT_WHY])
 {
-	struct stat ours;
-
-	if (fstat(fd, &ours) == -1)
+	if (fstat(fd, ours) == -1)
 		return failed(errno, why, "the new file beside %s cannot be examined", f->path);
 	if (!in_place(f) || !unchanged(f, false))
 		return changed_meanwhile(f, why);
 	if (renameat2(f->dir, temp, f->dir, f->base, RENAME_EXCHANGE) == 0) {
 		if (is_file(f, temp, &f->st) && unchanged(f, true))
 			return EDIT_OK;
-		return give_back(f, temp, &ours, why);
+		return give_back(f, temp, ours, why);
 	}
 	if (errno == ENOENT)		/* an editor that deletes before it writes */
 		return changed_meanwhile(f, why);
@@ -448,32 +410,63 @@ put_in_place(const struct edit_file *f, const char *temp, int fd, char why[EDIT_
 	return EDIT_OK;
 }
 
+/*
+ * The identity of the new file.  Its renaming gave it another ctime; if more is
+ * another, somebody has written to it since, and the text is not ours any more:
+ * then what it was before, which is no file's now.
+ */
+static void
+identify(int fd, const struct stat *ours, struct file_id *after)
+{
+	struct stat now;
+
+	if (fstat(fd, &now) == -1 || now.st_size != ours->st_size ||
+	    !same_time(&now.st_mtim, &ours->st_mtim))
+		now = *ours;
+	file_identity(&now, after);
+}
+
+/*
+ * The new file is what every reader finds by now, and its text is on the disk:
+ * the change is made, and only a crash could undo it.  To put the old text back
+ * would take another rename, whose folder could be synced no better, and mail may
+ * have been decided by the new one.  So this is a warning, in why; else "".
+ */
+static void
+sync_folder(const struct edit_file *f, char why[EDIT_WHY])
+{
+	why[0] = '\0';
+	/* some file systems cannot sync a folder and need not */
+	if (fsync(f->dir) == -1 && errno != EINVAL)
+		(void)snprintf(why, EDIT_WHY, "%s is changed, but a crash of the machine may undo "
+		    "that: its folder cannot be written to the disk: %s; see to the disk",
+		    f->path, strerror(errno));
+}
+
 enum edit_status
 edit_file_replace(struct edit_file *f, const char *text, size_t len,
     struct file_id *after, char why[EDIT_WHY])
 {
 	enum edit_status status;
-	struct stat st;
+	struct stat ours;
 	char *temp = NULL;
-	int fd = make_temp(f, &temp);
+	int fd;
 
-	if (fd == -1) {
+	if ((status = check_writable(f, why)) != EDIT_OK)
+		return status;
+	if ((fd = edit_temp(f, &temp)) == -1) {
 		status = failed(errno, why, "no file can be made beside %s", f->path);
 		free(temp);
 		return status;
 	}
 	status = fill_temp(f, fd, text, len, why);
 	if (status == EDIT_OK)
-		status = put_in_place(f, temp, fd, why);
+		status = put_in_place(f, temp, fd, &ours, why);
 	/* the old file, or the new one that is of no use; after rename(2) there is none */
 	(void)unlinkat(f->dir, temp, 0);
 	if (status == EDIT_OK) {
-		/* some file systems cannot sync a folder and need not */
-		if (fsync(f->dir) == -1 && errno != EINVAL)
-			status = failed(errno, why, "%s was changed, but may be lost in a crash",
-			    f->path);
-		if (fstat(fd, &st) == 0)
-			file_identity(&st, after);
+		sync_folder(f, why);
+		identify(fd, &ours, after);
 	}
 	(void)close(fd);
 	free(temp);

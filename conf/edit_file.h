@@ -42,11 +42,19 @@ enum edit_status edit_file_open(struct edit_file *, const char *path,
     int64_t deadline, char why[EDIT_WHY]);
 /*
  * EDIT_OK: the path leads to a file of that text, owner and mode as before,
- * *after is its identity.  EDIT_BUSY: the file is no longer what was read; start
- * again from edit_file_open.  The path's file is untouched unless EDIT_OK.
+ * *after is its identity, or no file's if somebody wrote to it at once; why is ""
+ * or a warning that a crash may yet bring the old file back.  EDIT_BUSY: the file
+ * is no longer what was read; start again from edit_file_open.  The path's file is
+ * untouched unless EDIT_OK.
  */
 enum edit_status edit_file_replace(struct edit_file *, const char *text,
     size_t len, struct file_id *after, char why[EDIT_WHY]);
 void edit_file_close(struct edit_file *);
+
+/*
+ * A new, locked file beside the file; its name is for the caller to unlink and
+ * free.  -1 and errno: none.  Removes those that dead writers left.
+ */
+int edit_temp(const struct edit_file *, char **name);
 
 #endif

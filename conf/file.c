@@ -200,8 +200,9 @@ tell_trouble(int error, const char *path, read_report *report, void *arg)
 		report(arg, SEV_ERROR, path, 0, why);
 }
 
-struct settings *
-settings_read(const char *path, bool warn, read_report *report, void *arg)
+/* all: of the problems. */
+static struct settings *
+read_file(const char *path, bool warn, bool all, read_report *report, void *arg)
 {
 	struct problems *ps = calloc(1, sizeof(*ps));
 	struct settings *s = NULL;
@@ -212,6 +213,7 @@ settings_read(const char *path, bool warn, read_report *report, void *arg)
 	if (fd == -1)
 		error = errno;
 	for (tries = 0; fd != -1 && ps != NULL && tries < TRIES; tries++) {
+		ps->all = all;
 		if ((error = parse_open(fd, path, warn, ps, &s)) == 0)
 			break;
 		settings_free(s);
@@ -231,4 +233,16 @@ settings_read(const char *path, bool warn, read_report *report, void *arg)
 	}
 	free(ps);
 	return s;
+}
+
+struct settings *
+settings_read(const char *path, bool warn, read_report *report, void *arg)
+{
+	return read_file(path, warn, false, report, arg);
+}
+
+struct settings *
+settings_read_all(const char *path, read_report *report, void *arg)
+{
+	return read_file(path, true, true, report, arg);
 }

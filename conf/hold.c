@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "hold.h"
+#include "problem.h"
 
 #define LOGGED_MAX 20		/* errors of one file that go to the log */
 #define RETRY_MS 1000
-#define SETTLE_MS COMPILED_SETTLE_MS
 #define STACK_SIZE (512u << 10)	/* of the thread that reads: there are no deep calls */
 
 struct held {
@@ -120,38 +120,49 @@ whole_file(const struct attempt *a)
 	return a->errors == 1 && a->line == 0;
 }
 
+/*
+ * Could the file be changed once more and look as it does now?  Then when to read
+ * it again, else 0.  Nobody writes in place to what came to the path a moment
+ * ago, unless a moment is a second.
+ */
+static int64_t
+read_again(const struct hold *h, const struct file_id *id)
+{
+	int64_t changed = id->ctime_s * 1000 + id->ctime_ns / 1000000;
+	int64_t settle = compiled_settle_ms(id);
+	bool known = h->tried && id->ino == h->seen.ino && id->dev == h->seen.dev;
+
+	if ((!known && id->ctime_ns != 0) || clock_ms(CLOCK_REALTIME) - changed >= settle)
+		return 0;
+	return clock_ms(CLOCK_MONOTONIC) + settle;
+}
+
 static void
 keep_last(struct hold *h, const struct attempt *a, hold_log *log)
 {
 	const char *first = report_of(a, 0);
 	bool repeated = h->bad && strcmp(h->error, first) == 0;
+	bool same_file = h->bad && file_id_equal(&a->id, &h->seen);
 
 	/* what was reported a second ago is not worth a line again */
-	if (!h->tried || !h->bad || h->error_line != 0 || !file_id_equal(&a->id, &h->seen))
+	if (!same_file || (h->error_line != 0 && !repeated))
 		for (unsigned i = 0; i < a->errors && i < LOGGED_MAX; i++)
 			say(log, LOG_ERR, "%s", report_of(a, i));
-	h->again = whole_file(a) ? clock_ms(CLOCK_MONOTONIC) + RETRY_MS : 0;
+	h->again = whole_file(a) ? clock_ms(CLOCK_MONOTONIC) + RETRY_MS :
+	    read_again(h, &a->id);
 	h->bad = true;
 	h->error_line = a->line;
 	(void)snprintf(h->error, sizeof(h->error), "%s", first);
 	h->seen = a->id;
-	if (repeated && whole_file(a))
+	if (repeated && (same_file || whole_file(a)))
 		return;
 	h->failures++;
-	say(log, LOG_ERR, "%s: %u error%s; %s", h->path, a->errors,
-	    a->errors == 1 ? "" : "s", h->now == NULL ?
+	/* beyond those that are told of, the reader has one more to say how many */
+	say(log, LOG_ERR, "%s: %s%u error%s; %s", h->path,
+	    a->errors > PROBLEMS_MAX ? "more than " : "",
+	    a->errors > PROBLEMS_MAX ? PROBLEMS_MAX : a->errors, a->errors == 1 ? "" : "s", h->now == NULL ?
 	    "there are no settings to go by until that is mended" :
 	    "the settings read before stay in force");
-}
-
-/* Could the file be changed once more and look as it does now? */
-static bool
-unsettled(const struct file_id *id, const struct file_id *before)
-{
-	int64_t changed = id->ctime_s * 1000 + id->ctime_ns / 1000000;
-
-	return id->ino == before->ino && id->dev == before->dev &&
-	    clock_ms(CLOCK_REALTIME) - changed < SETTLE_MS;
 }
 
 static bool
@@ -176,8 +187,7 @@ put_in_force(struct hold *h, struct settings *fresh, hold_log *log)
 		held->kept = &h->kept;
 		h->kept += settings_octets(fresh);
 	}
-	h->again = h->tried && unsettled(id, &h->seen) ?
-	    clock_ms(CLOCK_MONOTONIC) + SETTLE_MS : 0;
+	h->again = read_again(h, id);
 	h->seen = *id;
 	h->error[0] = '\0';
 	h->error_line = 0;
@@ -215,7 +225,8 @@ attempt_end(struct hold *h, struct attempt *a, hold_log *log)
 	h->leave_at = 0;
 	if (fresh != NULL) {
 		if (h->leave && !a->saved && settings_id(fresh)->size >= COMPILED_LEAST)
-			h->leave_at = clock_ms(CLOCK_MONOTONIC) + SETTLE_MS;
+			h->leave_at = clock_ms(CLOCK_MONOTONIC) +
+			    compiled_settle_ms(settings_id(fresh));
 		changed = put_in_force(h, fresh, log);
 	} else
 		keep_last(h, a, log);

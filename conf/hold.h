@@ -9,7 +9,8 @@
  * A second attempt without a change of the file comes in two cases: the file
  * as a whole could not be read (we may have been out of memory or descriptors:
  * once a second, reported once), and it was written in place so shortly before
- * it was read that a further write might leave the same times and size.
+ * it was read that a further write might leave the same times and size (within
+ * the same second, where the file system keeps no parts of one).
  *
  * A large file may be read by its compiled form, see conf/compiled.h; `form` and
  * `leave` are the owner's to set after hold_init.

@@ -5,7 +5,7 @@
 
 #include "image.h"
 
-/* What a rule adds to the answers for its whole section. */
+/* What a rule, perhaps a forged one, adds to the answers for its whole section. */
 static void
 summarise(struct image *h, const struct rule *r, const char *pool)
 {
@@ -21,9 +21,11 @@ summarise(struct image *h, const struct rule *r, const char *pool)
 		return;
 	if ((r->set & trust) != 0)
 		h->own_trust |= 1u << r->section;
-	if (r->section == SEC_CLIENT) {
+	if (r->section == SEC_CLIENT && (uint64_t)r->more + sizeof(a) <= h->pool_len) {
 		memcpy(&a, pool + r->more, sizeof(a));
-		h->prefixes[a.family == ADDR_IPV6][a.prefix / 64] |= (uint64_t)1 << a.prefix % 64;
+		if (a.prefix <= 128)
+			h->prefixes[a.family == ADDR_IPV6][a.prefix / 64] |=
+			    (uint64_t)1 << a.prefix % 64;
 	}
 	for (left = keys_before(r->set, KEY_RULES); left != 0; left &= left - 1) {
 		slot = scalar_slot((enum key)__builtin_ctz(left));

@@ -185,7 +185,7 @@ texts_before(uint32_t set, unsigned k)
 	return keys_before(set, k) & ~scalars;
 }
 
-/* Fills in what the head says of all rules of a section. */
+/* Fills in what the head says of all rules of a section; its pool_len is known by then. */
 void image_summarise(struct image *, const struct rule *, const char *pool);
 
 /*

@@ -77,12 +77,13 @@ bool section_named(enum section);			/* takes a NAME: all but server and agent */
  * The kept form of a section's NAME (a domain in A-labels, a listener or
  * network as addr_format_* writes it, a plain word of [A-Za-z0-9._-]{1,64}
  * for certificate and ca).  NULL, or a sentence fragment saying what is wrong.
+ * outsize >= NAME_SIZE.
  */
 const char *section_name_normal(enum section, const char *name, size_t len,
     char *out, size_t outsize);
 
 /* The word that a value which is none most likely stands for; NULL: none is near. */
-const char *key_near(enum key, const char *text, size_t len);				/* outsize >= NAME_SIZE */
+const char *key_near(enum key, const char *text, size_t len);
 
 /*
  * Reads the text of one scalar (WORD, BOOL, TLS, NUMBER).  False: not legal.

@@ -5,6 +5,19 @@
 
 #include "problem.h"
 
+static bool
+grow(struct problems *ps)
+{
+	size_t room = ps->room * 2 + 16;
+	struct problem *p = reallocarray(ps->item, room, sizeof(*p));
+
+	if (p == NULL)
+		return false;
+	ps->item = p;
+	ps->room = room;
+	return true;
+}
+
 void
 problem(struct problems *ps, enum severity severity, unsigned line, const char *format, ...)
 {
@@ -12,8 +25,11 @@ problem(struct problems *ps, enum severity severity, unsigned line, const char *
 	char text[1024];
 	va_list ap;
 
-	if (ps->found[severity]++ >= PROBLEMS_MAX)
+	ps->found[severity]++;
+	if ((!ps->all && ps->kept[severity] >= PROBLEMS_MAX) ||
+	    (ps->count == ps->room && !grow(ps)))
 		return;
+	ps->kept[severity]++;
 	va_start(ap, format);
 	(void)vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
@@ -39,11 +55,13 @@ by_line(const void *va, const void *vb)
 bool
 problems_tell(struct problems *ps, const char *path, read_report *report, void *arg)
 {
-	static const char *const what[2] = { "errors", "warnings" };
+	static const char *const what[2] = { "error", "warning" };
 	char text[64];
+	size_t more;
 	int s;
 
-	qsort(ps->item, ps->count, sizeof(ps->item[0]), by_line);
+	if (ps->count > 1)
+		qsort(ps->item, ps->count, sizeof(ps->item[0]), by_line);
 	for (size_t i = 0; i < ps->count; i++) {
 		if (report != NULL)
 			report(arg, ps->item[i].severity, path, ps->item[i].line,
@@ -51,13 +69,15 @@ problems_tell(struct problems *ps, const char *path, read_report *report, void *
 		free(ps->item[i].text);
 	}
 	for (s = SEV_ERROR; s <= SEV_WARNING && report != NULL; s++) {
-		if (ps->found[s] <= PROBLEMS_MAX)
+		if ((more = ps->found[s] - ps->kept[s]) == 0)
 			continue;
-		(void)snprintf(text, sizeof(text), "and %zu more %s",
-		    ps->found[s] - PROBLEMS_MAX, what[s]);
+		(void)snprintf(text, sizeof(text), "and %zu more %s%s", more, what[s],
+		    more == 1 ? "" : "s");
 		report(arg, (enum severity)s, path, 0, text);
 	}
-	ps->count = 0;
+	free(ps->item);
+	ps->item = NULL;
+	ps->count = ps->room = 0;
 	return ps->found[SEV_ERROR] == 0;
 }
 

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include "read.h"
 
-#define PROBLEMS_MAX 100	/* told of each severity; of the rest, the number */
+#define PROBLEMS_MAX 100	/* told of each severity unless `all`; of the rest, the number */
 
 struct problem {
 	enum severity severity;
@@ -18,10 +18,12 @@ struct problem {
 	char *text;
 };
 
+/* Zeroed, but for `all`: none found yet. */
 struct problems {
-	struct problem item[2 * PROBLEMS_MAX];
-	size_t count;
-	size_t found[2];		/* by severity, those not kept too */
+	bool all;			/* keep every one, while there is memory */
+	struct problem *item;
+	size_t count, room;
+	size_t found[2], kept[2];	/* by severity */
 };
 
 void problem(struct problems *, enum severity, unsigned line, const char *format, ...)

@@ -2,8 +2,9 @@
  * Reads an INI file into settings.  libinih does the lexing; its limits (200
  * octets a line, 49 a section name) are met by our own line reader, see
  * read.c.  The whole file is read and every problem reported, not the first,
- * in the order of the lines: a hundred errors and a hundred warnings, then how
- * many more there are.  conf/check.h says what is checked beyond single lines.
+ * in the order of the lines: a hundred errors and a hundred warnings, then (line
+ * 0: "and 50 more errors") how many more there are; settings_read_all is for
+ * who wants each of them.  conf/check.h says what is checked beyond single lines.
  */
 #ifndef TLSWARD_CONF_READ_H
 #define TLSWARD_CONF_READ_H
@@ -29,7 +30,9 @@ void read_report_file(void *arg, enum severity, const char *path,
  * settings_id() is the identity of what was read.
  */
 struct settings *settings_read(const char *path, bool warn, read_report *, void *arg);
-/* The same from memory; path names it in reports, id may be NULL. */
+/* The same with warnings, and without a bound to what is told. */
+struct settings *settings_read_all(const char *path, read_report *, void *arg);
+/* As settings_read, from memory; path names it in reports, id may be NULL. */
 struct settings *settings_parse(const char *text, size_t len, const char *path,
     const struct file_id *id, bool warn, read_report *, void *arg);
 

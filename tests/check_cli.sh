@@ -106,6 +106,9 @@ printf '[server]\nmode = yes\n[domain a..b]\n[server]\ncolour = red\n' >"$INI"
 try "check: errors" 1 'cli.ini:2: .*none, offer or require' check
 like "check: all of them" "$out" ':5: .*colour'
 json "check --json: ok" 'j["ok"], j["errors"] >= 3, j["findings"][0]["line"]' "False True 2" check --json
+{ echo '[server]'; seq -f 'nonsense%.0f = 1' 150; } >"$INI"
+try "check: however many errors" 1 'cli.ini: 150 errors, 0 warnings$' check
+is "check: each is told" "$(grep -c 'unknown key' <<<"$out") $(grep -c ' more ' <<<"$out")" '150 0'
 fresh
 json "check --json: a good file" 'j["ok"], j["findings"]' "True []" check --json
 try "check: an operand" 2 'takes no operand "x"' check x

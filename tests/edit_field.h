@@ -31,9 +31,11 @@
 static struct {
 	bool no_exchange;		/* a file system that cannot */
 	int fsync_error;
+	int folder_error;		/* of fsync, of a folder */
 	time_t skew;			/* added to the time of day */
 	void (*before)(unsigned n);	/* before the nth exchange */
 	unsigned exchanges;
+	void (*placed)(void);		/* the new file is, and its folder not synced */
 } sys;
 
 int
@@ -51,8 +53,14 @@ renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned f
 int
 fsync(int fd)
 {
-	if (sys.fsync_error != 0) {
-		errno = sys.fsync_error;
+	struct stat st;
+	bool folder = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+	int error = folder && sys.folder_error != 0 ? sys.folder_error : sys.fsync_error;
+
+	if (folder && sys.placed != NULL)
+		sys.placed();
+	if (error != 0) {
+		errno = error;
 		return -1;
 	}
 	return (int)syscall(SYS_fsync, fd);

@@ -2,8 +2,10 @@
  * libFuzzer: a compiled form of the settings that somebody forged.  The first
  * octet says how: the whole (odd), or good settings' with edits of four octets
  * each: where (three, little-endian) and what.  However it was made, asking
- * it reads nothing outside, and decisions by it keep to their form.
+ * it reads nothing outside, and decisions by it keep to their form; nor do its
+ * warnings and the copy with another value that a change makes of it.
  */
+#include "edit_quick.h"
 #include "fuzz_settings.h"
 
 /* A forger keeps the head as it is looked for. */
@@ -32,6 +34,37 @@ decide(const struct settings *s)
 		f.cert.status = (enum cert_status)(i % 4);
 		fuzz_decide(s, &f);
 	}
+}
+
+static void
+warned(void *arg, enum severity severity, const char *path, unsigned line, const char *text)
+{
+	(void)arg;
+	(void)path;
+	(void)line;
+	must(severity <= SEV_WARNING && *text != '\0');
+}
+
+/* One of the settings that the text has. */
+static void
+change(const struct settings *s, enum section sec, const char *name, enum key k, const char *value)
+{
+	struct edit e = { .op = EDIT_SET, .section = sec, .name = name, .key = k, .value = value };
+	const size_t len = sizeof(fuzz_text) - 1;
+	struct settings *q = NULL;
+	struct edit_plan plan;
+	char why[EDIT_WHY], *text = NULL;
+	size_t size;
+
+	must(edit_plan(&plan, &e, 1, why) == EDIT_OK);
+	must(edit_text(fuzz_text, len, &plan, &text, &size, why) == EDIT_OK);
+	if ((q = edit_quick(s, settings_path(s), &plan, fuzz_text, len, text, size)) != NULL) {
+		(void)ask(q);
+		settings_warn(q, warned, NULL);
+	}
+	settings_free(q);
+	edit_plan_free(&plan);
+	free(text);
 }
 
 int
@@ -64,6 +97,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	(void)ask(s);
 	decide(s);
+	settings_warn(s, warned, NULL);
+	change(s, SEC_SERVER, "", KEY_MODE, "require");
+	change(s, SEC_LISTENER, "10.1.2.3:25", KEY_MODE, "offer");
+	change(s, SEC_CLIENT, "10.0.0.0/8", KEY_MODE, "offer");
+	change(s, SEC_PEER, "b.example", KEY_MATCH_CN, "no");
 	settings_free(s);
 	return 0;
 }

@@ -306,8 +306,10 @@ chmod 0444 "$INI"
 refused "a closed folder" "commitFailed 1" "$(dom $MODE b.example)" i 3
 like "says so" "$(snmp_get $OBJ.4.4.0)" 'ermission|denied|written'
 chmod 0755 "$T/etc"
+refused "a read-only file in an open folder" "commitFailed 1" "$(dom $MODE b.example)" i 3
+like "says what to do" "$(snmp_get $OBJ.4.4.0)" 'read-only .*chmod u\+w'
 chmod 0644 "$INI"
-taken "an open one" "$(dom $MODE b.example)" i 3
+taken "a writable one" "$(dom $MODE b.example)" i 3
 (flock 9; sleep 3) 9<"$INI" &
 locker=$!
 sleep 0.2

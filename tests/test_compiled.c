@@ -309,6 +309,27 @@ written_meanwhile(void **state)
 	settings_free(s);
 }
 
+/* A file system that keeps whole seconds: within one, no later write shows. */
+static void
+whole_seconds(void **state)
+{
+	struct timespec now;
+	struct settings *s;
+
+	(void)state;
+	put_ini(1500, "; 1\n");
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	tick.tv_sec = now.tv_sec;
+	s = parsed();
+	skew_ms = 100 - now.tv_nsec / 1000000;
+	assert_false(compiled_save(s, &copied));
+	assert_false(compiled_save_settled(s, &copied));	/* nor is it waited for */
+	skew_ms += 920;
+	assert_true(compiled_save_settled(s, &copied));		/* but for the rest */
+	settings_free(s);
+	expect_same(&mapped);
+}
+
 static void
 not_trusted(void **state)
 {
@@ -596,6 +617,7 @@ main(void)
 		TEST(by_the_clock),
 		TEST(stale),
 		TEST(written_meanwhile),
+		TEST(whole_seconds),
 		TEST(not_trusted),
 		TEST(owners),
 		TEST(own_folder),

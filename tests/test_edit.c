@@ -221,6 +221,33 @@ sync_fails(void **state)
 	}
 }
 
+/* The new file is in place and will stay, unless the machine crashes: it is a change. */
+static void
+folder_sync_fails(void **state)
+{
+	static const int errors[] = { EIO, ENOSPC, EINVAL };
+	struct edit e = set(SEC_SERVER, "", KEY_MODE, "none");
+	struct edit_result res;
+	struct file_id id;
+	char text[1024];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		put(ini, "[server]\nmode = offer\n");
+		sys.folder_error = errors[i];
+		assert_int_equal(edit_apply(ini, &e, 1, &res), EDIT_OK);
+		expect(ini, "[server]\nmode = none\n");
+		assert_int_equal(res.unsynced, errors[i] != EINVAL);
+		assert_int_equal(strstr(res.text, "crash") != NULL, res.unsynced);
+		assert_true(file_identify(ini, &id));
+		assert_true(file_id_equal(&id, settings_id(res.settings)));
+		assert_int_equal(edit_revert(ini, &res, text), EDIT_OK);
+		assert_int_equal(strstr(text, "crash") != NULL, res.unsynced);
+		expect(ini, "[server]\nmode = offer\n");
+		edit_result_free(&res);
+	}
+}
+
 /* Only what no living writer holds, and has lain there for a while. */
 static void
 stale(void **state)
@@ -250,22 +277,28 @@ stale(void **state)
 
 /* ---- permissions ---- */
 
-/* Runs it in a process of another user. */
 static int
-as_nobody(int (*run)(void))
+in_a_process(int (*run)(void), bool nobody)
 {
 	int status;
 	pid_t pid = fork();
 
 	assert_true(pid != -1);
 	if (pid == 0) {
-		if (geteuid() == 0 && (setgid(NOBODY) == -1 || setuid(NOBODY) == -1))
+		if (nobody && geteuid() == 0 && (setgid(NOBODY) == -1 || setuid(NOBODY) == -1))
 			_exit(99);
 		_exit(run());
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	return WEXITSTATUS(status);
+}
+
+/* Runs it in a process of another user. */
+static int
+as_nobody(int (*run)(void))
+{
+	return in_a_process(run, true);
 }
 
 static int
@@ -291,6 +324,30 @@ read_only_folder(void **state)
 	assert_int_equal(chmod(dir, 0755), 0);
 	expect(ini, "[server]\nmode = offer\n");
 	assert_int_equal(leftovers(false), 0);
+}
+
+/* The folder would let anybody replace it, and root writes to any file. */
+static void
+read_only_file(void **state)
+{
+	char why[1024];
+
+	(void)state;
+	put(ini, "[server]\nmode = offer\n");
+	assert_int_equal(chmod(dir, 0777), 0);
+	assert_int_equal(chmod(ini, 0444), 0);
+	assert_int_equal(apply1(set(SEC_SERVER, "", KEY_MODE, "none"), why), EDIT_DENIED);
+	assert_non_null(strstr(why, "chmod u+w"));
+	assert_int_equal(apply1(set(SEC_SERVER, "", KEY_MODE, "offer"), NULL), EDIT_SAME);
+	if (geteuid() == 0)
+		assert_int_equal(chown(ini, NOBODY, NOBODY), 0);
+	assert_int_equal(as_nobody(plain_edit), EDIT_DENIED);
+	assert_int_equal(chmod(ini, 0464), 0);
+	assert_int_equal(as_nobody(plain_edit), EDIT_DENIED);
+	expect(ini, "[server]\nmode = offer\n");
+	assert_int_equal(leftovers(false), 0);
+	assert_int_equal(chmod(ini, 0644), 0);
+	assert_int_equal(as_nobody(plain_edit), EDIT_OK);
 }
 
 static void
@@ -322,7 +379,33 @@ foreign_owner(void **state)
 	assert_int_equal(as_nobody(plain_edit), EDIT_OK);
 }
 
-/* A mount of our own, of 64 KiB, and no room for a second file in it. */
+/* A mount of our own, of 64 KiB. */
+static bool
+small_mount(void)
+{
+	return unshare(CLONE_NEWNS) != -1 &&
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != -1 &&
+	    mount("tlsward", dir, "tmpfs", 0, "size=64k") != -1;
+}
+
+/* Root's writing, too, ends where the file system is read-only. */
+static int
+edit_read_only_mount(void)
+{
+	char why[1024];
+
+	if (!small_mount())
+		return 97;
+	put(ini, "[server]\nmode = offer\n");
+	if (mount("tlsward", dir, "tmpfs", MS_REMOUNT | MS_RDONLY, "size=64k") == -1)
+		return 96;
+	if (apply1(set(SEC_SERVER, "", KEY_MODE, "none"), why) != EDIT_DENIED)
+		return 95;
+	return strstr(why, "cannot be written: ") != NULL && strstr(why, "mount it writable") != NULL ?
+	    EDIT_DENIED : 94;
+}
+
+/* No room for a second file. */
 static int
 edit_without_room(void)
 {
@@ -331,9 +414,7 @@ edit_without_room(void)
 	struct edit_result res;
 	int status;
 
-	if (text == NULL || unshare(CLONE_NEWNS) == -1 ||
-	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1 ||
-	    mount("tlsward", dir, "tmpfs", 0, "size=64k") == -1) {
+	if (text == NULL || !small_mount()) {
 		free(text);
 		return 97;
 	}
@@ -357,16 +438,15 @@ edit_without_room(void)
 static void
 full_disk(void **state)
 {
-	pid_t pid = fork();
-	int status;
-
 	(void)state;
-	assert_true(pid != -1);
-	if (pid == 0)
-		_exit(edit_without_room());
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), EDIT_NO_SPACE);
+	assert_int_equal(in_a_process(edit_without_room, false), EDIT_NO_SPACE);
+}
+
+static void
+read_only_mount(void **state)
+{
+	(void)state;
+	assert_int_equal(in_a_process(edit_read_only_mount, false), EDIT_DENIED);
 }
 
 /* May this process mount?  A container's root often may not. */
@@ -396,8 +476,10 @@ main(void)
 {
 	struct CMUnitTest tests[] = {
 		CASE(kept), CASE(same), CASE(invalid), CASE(long_list), CASE(wrong_before), CASE(symbolic_link),
-		CASE(revert), CASE(plain_rename), CASE(sync_fails), CASE(stale),
-		CASE(read_only_folder), CASE(unreadable), CASE(foreign_owner), CASE(full_disk),
+		CASE(revert), CASE(plain_rename), CASE(sync_fails), CASE(folder_sync_fails),
+		CASE(stale),
+		CASE(read_only_folder), CASE(read_only_file), CASE(unreadable), CASE(foreign_owner),
+		CASE(full_disk), CASE(read_only_mount),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -405,8 +487,11 @@ main(void)
 		if (tests[i].test_func == foreign_owner && geteuid() != 0) {
 			tests[i].name = "foreign_owner # SKIP needs root";
 			tests[i].test_func = not_here;
-		} else if (tests[i].test_func == full_disk && !may_mount()) {
-			tests[i].name = "full_disk # SKIP needs root that may mount";
+		} else if ((tests[i].test_func == full_disk || tests[i].test_func == read_only_mount) &&
+		    !may_mount()) {
+			tests[i].name = tests[i].test_func == full_disk ?
+			    "full_disk # SKIP needs root that may mount" :
+			    "read_only_mount # SKIP needs root that may mount";
 			tests[i].test_func = not_here;
 		}
 	}

@@ -159,6 +159,36 @@ left(void **arg)
 	settings_free(known);
 }
 
+/* The copy is of an image that may come from a file, and say anything of a client network. */
+static void
+forged(void **arg)
+{
+	static const char text[] = "[server]\nmode = offer\n[client 192.0.2.0/24]\nmode = require\n";
+	struct settings *known = parse(text, strlen(text));
+	struct image *h;
+	struct rule *r;
+	size_t len;
+
+	(void)arg;
+	assert_non_null(known);
+	for (int n = 0; n < 4; n++) {
+		assert_non_null(h = settings_image(known, &len));
+		r = (struct rule *)(void *)((char *)h + h->rules);
+		r += h->section[SEC_CLIENT].first;
+		if (n == 0)		/* the prefix, behind the family */
+			((unsigned char *)h)[h->pool + r->more + 1] = 255;
+		else
+			r->more = n == 1 ? 0x40000000 : n == 2 ? UINT32_MAX :
+			    h->pool_len - (uint32_t)sizeof(struct addr) + 1;
+		image_summarise(h, (struct rule *)(void *)((char *)h + h->rules),
+		    (char *)h + h->pool);
+		assert_int_equal(h->prefixes[0][0] | h->prefixes[0][1] | h->prefixes[0][2], 0);
+		assert_int_equal(h->range[SEC_CLIENT][scalar_slot(KEY_MODE)].weakest, MODE_REQUIRE);
+		free(h);
+	}
+	settings_free(known);
+}
+
 /* ---- many ---- */
 
 static const char *const names[] = { "a.example", ".a.example", "b.example", "c.example" };
@@ -268,6 +298,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(taken),
 		cmocka_unit_test(left),
+		cmocka_unit_test(forged),
 		cmocka_unit_test(random_edits),
 	};
 

@@ -76,6 +76,35 @@ two_editors(void **state)
 	assert_int_equal(leftovers(false), 0);
 }
 
+/* Into the new file, with the same size, as soon as it is there. */
+static void
+write_later(void)
+{
+	(void)usleep(20000);			/* some ticks of the clock */
+	put(ini, "[server]\nmode = NONE\n");
+}
+
+static void
+writes_to_the_new_one(void **state)
+{
+	struct edit e = set(SEC_SERVER, "", KEY_MODE, "none");
+	struct edit_result res;
+	struct file_id id;
+	char text[1024];
+
+	(void)state;
+	put(ini, "[server]\nmode = offer\n");
+	sys.placed = write_later;
+	assert_int_equal(edit_apply(ini, &e, 1, &res), EDIT_OK);
+	assert_true(file_identify(ini, &id));
+	assert_false(file_id_equal(&id, &res.after));	/* nobody takes that text for ours, */
+	assert_false(file_id_equal(&id, settings_id(res.settings)));
+	sys.placed = NULL;
+	assert_int_equal(edit_revert(ini, &res, text), EDIT_BUSY);	/* or takes it away */
+	expect(ini, "[server]\nmode = NONE\n");
+	edit_result_free(&res);
+}
+
 static void
 mode_once(unsigned n)
 {
@@ -289,6 +318,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(editor_renames), CASE(editor_writes_in_place), CASE(two_editors),
+		CASE(writes_to_the_new_one),
 		CASE(mode_changes), CASE(restless_editor), CASE(file_goes),
 		CASE(locked), CASE(writers), CASE(killed),
 	};

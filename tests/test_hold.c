@@ -306,6 +306,59 @@ quick_writes(void **state)
 	hold_free(&h);
 }
 
+/* That long after the file's time, by every clock. */
+static void
+clock_at(long ms)
+{
+	struct timespec now;
+
+	(void)syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
+	skew_ms = (tick.tv_sec - now.tv_sec) * 1000 + (tick.tv_nsec - now.tv_nsec) / 1000000 + ms;
+}
+
+/* The same where the file system keeps whole seconds only, whoever the first write was by. */
+static void
+whole_seconds(void **state)
+{
+	struct hold h;
+
+	(void)state;
+	(void)clock_gettime(CLOCK_REALTIME, &tick);
+	tick.tv_nsec = 0;
+	put(ini, "[server]\nmode = offer\n");
+	clock_at(200);
+	hold_init(&h, ini);
+	assert_true(refresh(&h));
+	put(ini, "[server]\nmode = ofefr\n");
+	clock_at(500);
+	assert_false(refresh(&h));			/* nothing to be seen */
+	assert_false(h.bad);
+	clock_at(1400);
+	assert_false(refresh(&h));
+	assert_true(h.bad);
+	tick.tv_sec++;
+	put(ini, "[server]\nmode = nnoe\n");
+	clock_at(100);
+	assert_false(refresh(&h));
+	assert_int_equal(h.failures, 2);
+	clock_at(1300);
+	assert_false(refresh(&h));			/* as it was: not a word */
+	assert_int_equal(logged.lines, 0);
+	assert_int_equal(h.failures, 2);
+	tick.tv_sec++;
+	put(ini, "[server]\nmode = nnoe\n");
+	clock_at(100);
+	assert_false(refresh(&h));
+	put(ini, "[server]\nmode = none\n");
+	clock_at(1300);
+	assert_true(refresh(&h));
+	assert_int_equal(mode(&h), MODE_NONE);
+	clock_at(2500);
+	assert_false(refresh(&h));
+	assert_int_equal(h.again, 0);
+	hold_free(&h);
+}
+
 static void
 references(void **state)
 {
@@ -345,6 +398,7 @@ many_errors(void **state)
 	hold_init(&h, ini);
 	assert_false(refresh(&h));
 	assert_true(logged.errors > 2 && logged.errors < 30);
+	assert_non_null(strstr(logged.last, ": more than 100 errors; "));
 	hold_free(&h);
 }
 
@@ -533,7 +587,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(good), CASE(bad), CASE(never_good), CASE(goes_and_comes),
-		CASE(no_descriptors), CASE(quick_writes), CASE(references), CASE(many_errors),
+		CASE(no_descriptors), CASE(quick_writes), CASE(whole_seconds), CASE(references), CASE(many_errors),
 		CASE(by_thread), CASE(changed_while_read), CASE(errors_of_a_thread), CASE(offered),
 		CASE(leaves_a_compiled_form),
 	};

@@ -319,6 +319,26 @@ test_forbidden_file(void **state)
 	assert_int_equal(unlink(file), 0);
 }
 
+/* Each of them for who asks for all, a hundred and their number for others. */
+static void
+test_all(void **state)
+{
+	unsigned errors = 0;
+	FILE *f = fopen(file, "w");
+
+	(void)state;
+	assert_non_null(f);
+	for (int i = 0; i < 1000; i++)
+		(void)fprintf(f, "[domain d%d.example]\nmode = maybe\n", i);
+	assert_int_equal(fclose(f), 0);
+	assert_null(settings_read_all(file, count_errors, &errors));
+	assert_int_equal(errors, 1000);
+	errors = 0;
+	assert_null(settings_read(file, true, count_errors, &errors));
+	assert_int_equal(errors, 101);
+	assert_int_equal(unlink(file), 0);
+}
+
 /* ---- from a file, piece by piece, and from memory ---- */
 
 #define PIECES (300 << 10)	/* octets of text: more than are read at a time */
@@ -512,6 +532,7 @@ main(void)
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_no_regular_file),
 		cmocka_unit_test(test_forbidden_file),
+		cmocka_unit_test(test_all),
 		cmocka_unit_test(test_pieces),
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_generation),
