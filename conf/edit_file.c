@@ -1,4 +1,5 @@
 #include <sys/file.h>
+#include <sys/xattr.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -326,6 +327,19 @@ check_writable(const struct edit_file *f, char why[EDIT_WHY])
 	return EDIT_DENIED;
 }
 
+/* Who else may read the file by an access control list goes on doing so.  0 or an errno. */
+static int
+copy_acl(int from, int to)
+{
+	static const char name[] = "system.posix_acl_access";
+	char acl[4096];
+	ssize_t n = fgetxattr(from, name, acl, sizeof(acl));
+
+	if (n == -1)
+		return errno == ENODATA || errno == ENOTSUP ? 0 : errno;
+	return fsetxattr(to, name, acl, (size_t)n, 0) == -1 ? errno : 0;
+}
+
 static enum edit_status
 fill_temp(const struct edit_file *f, int fd, const char *text, size_t len, char why[EDIT_WHY])
 {
@@ -339,6 +353,8 @@ fill_temp(const struct edit_file *f, int fd, const char *text, size_t len, char 
 		return foreign(f, errno, why);
 	if (fchmod(fd, f->st.st_mode & 07777) == -1)
 		return failed(errno, why, "the mode of %s cannot be kept", f->path);
+	if ((error = copy_acl(f->fd, fd)) != 0)
+		return failed(error, why, "the access control list of %s cannot be kept", f->path);
 	if ((error = write_all(fd, text, len)) != 0 || (fsync(fd) == -1 && (error = errno) != 0))
 		return failed(error, why, "a new %s cannot be written", f->path);
 	return EDIT_OK;

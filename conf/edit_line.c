@@ -15,9 +15,11 @@ line_space(char c)
 void
 buffer_add(struct buffer *b, const char *text, size_t len)
 {
+	if (b->failed)
+		return;
 	if (b->cap - b->len < len) {
 		size_t cap = b->cap + b->cap / 2 + len + 256;
-		char *grown = b->failed ? NULL : realloc(b->text, cap);
+		char *grown = realloc(b->text, cap);
 
 		if (grown == NULL) {
 			b->failed = true;

@@ -360,9 +360,9 @@ edit_text(const char *text, size_t len, struct edit_plan *plan, char **out,
 		plan->target[i].found = false;
 		plan->target[i].placed = 0;
 	}
-	p.out.cap = len + ADDED;		/* at once: a large text is not moved as it grows */
-	p.out.text = malloc(p.out.cap);
+	p.out.text = malloc(len + ADDED);	/* at once: a large text is not moved as it grows */
 	p.out.failed = p.out.text == NULL;
+	p.out.cap = p.out.failed ? 0 : len + ADDED;
 	read_lines(&p, text, len);
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct edit_target *t = &plan->target[i];

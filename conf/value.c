@@ -147,6 +147,9 @@ value_text(enum key k, const char *text, char *out, size_t outsize)
 		return section_name_normal(key_table[k].ref, text, len, out, outsize);
 	if (text[0] != '/')
 		return "is no absolute path";
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			return "has a control character";
 	if (len >= outsize)
 		return "is too long";
 	memcpy(out, text, len + 1);

@@ -1,7 +1,6 @@
 /*
  * Making, checking and mapping the file of counters; see counters_file.h.
  */
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -20,8 +19,8 @@
 
 _Static_assert(REASON_MAX <= ROW_REASONS, "a row has room for every reason");
 
-#define LOCK_TRIES	50		/* of 10 ms: making the file takes a few */
-#define GROW_TRIES	20		/* of 1 ms */
+#define MAKE_TRIES	500		/* ms for a new file: it takes a few, of a busy disk more */
+#define GROW_TRIES	20		/* ms for a chunk of rows */
 #define MAX_ROWS	(1u << 24)
 
 enum found {
@@ -79,17 +78,17 @@ space_end(uint32_t nbuckets, uint32_t ready)
 
 /*
  * A lock that only who may write the file can have, and for which nobody waits
- * longer than it takes another to write a chunk of zeros.  0 or an errno.
+ * longer than `tries` ms: that is what another needs to write.  0 or an errno.
  */
 static int
-lock_file(int fd)
+lock_file(int fd, int tries)
 {
 	const struct timespec pause = { .tv_nsec = 1000 * 1000 };
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	int i;
 
 	for (i = 0; fcntl(fd, F_OFD_SETLK, &lock) == -1; i++) {
-		if ((errno != EAGAIN && errno != EACCES) || i == GROW_TRIES)
+		if ((errno != EAGAIN && errno != EACCES) || i == tries)
 			return errno;
 		nanosleep(&pause, NULL);
 	}
@@ -122,7 +121,7 @@ reserve(const struct counters *c, int fd, size_t from, size_t to)
 		return 0;
 	if (errno != EOPNOTSUPP)
 		return errno;
-	if ((error = lock_file(fd)) != 0)
+	if ((error = lock_file(fd, GROW_TRIES)) != 0)
 		return error;
 	if (c->head != NULL) {
 		ready_end = space_end(c->nbuckets, atomic_load(&c->head->ready));
@@ -366,19 +365,22 @@ make(struct counters *c, uint32_t nrows)
 	return error;
 }
 
-/* One process makes the file or sets one aside, the others wait for it. */
-static bool
+/*
+ * One process makes the file or sets one aside, the others wait for it.  The lock
+ * is a file's that nobody else can open, and lasts until that is closed; -1: no
+ * lock, errno says why.
+ */
+static int
 lock_folder(const struct counters *c)
 {
-	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
-	int i;
+	int fd = openat(c->dir, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int error;
 
-	for (i = 0; flock(c->dir, LOCK_EX | LOCK_NB) == -1; i++) {
-		if (errno != EWOULDBLOCK || i == LOCK_TRIES)
-			return false;
-		nanosleep(&pause, NULL);
-	}
-	return true;
+	if (fd == -1 || (error = lock_file(fd, MAKE_TRIES)) == 0)
+		return fd;
+	close(fd);
+	errno = error;
+	return -1;
 }
 
 /*
@@ -419,12 +421,14 @@ attach(struct counters *c, const struct stat *folder, uint32_t nrows, struct sen
 {
 	enum found found = map(c, folder, why);
 	bool aside = false;
-	int error;
+	int error, lock;
 
 	if (found == FOUND || !c->writer || found == REFUSED)
 		goto done;
-	if (!lock_folder(c)) {
-		say(why, "%s: another process has been making it for too long", c->path);
+	if ((lock = lock_folder(c)) == -1) {
+		say(why, "%s: cannot be made: %s; no counters are kept", c->path,
+		    errno == EAGAIN ? "another process has been at it for too long" :
+		    strerror(errno));
 		return false;
 	}
 	/* Somebody may have done it before we had the lock. */
@@ -438,7 +442,7 @@ attach(struct counters *c, const struct stat *folder, uint32_t nrows, struct sen
 			say(why, "%s: cannot be made: %s; no counters are kept", c->path,
 			    strerror(error));
 	}
-	flock(c->dir, LOCK_UN);
+	close(lock);
 done:
 	if (found == FOUND && !aside && why.size > 0)
 		why.text[0] = '\0';

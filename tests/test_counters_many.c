@@ -86,6 +86,8 @@ remove_dir(void **state)
 
 	(void)state;
 	unlink(file);
+	snprintf(path, sizeof(path), "%s/exim/.lock", dir);
+	unlink(path);
 	snprintf(path, sizeof(path), "%s/exim", dir);
 	return rmdir(path) == -1 || rmdir(dir) == -1 ? -1 : 0;
 }

@@ -2,6 +2,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <sched.h>
 
 #include "edit_field.h"
@@ -37,6 +38,31 @@ kept(void **state)
 	assert_int_equal(after.st_mode, before.st_mode);
 	assert_int_equal(leftovers(false), 0);
 	edit_result_free(&res);
+	edit_result_free(&res);
+}
+
+/* Exim's user, say, may read the file by such a list alone. */
+static void
+access_list_kept(void **state)
+{
+	/* <linux/posix_acl_xattr.h>: version 2; u::rw-, u:NOBODY:r--, g::---, m::r--, o::--- */
+	static const uint32_t list[][2] = {
+		{ 0x00060001, 0xffffffff }, { 0x00040002, NOBODY }, { 0x00000004, 0xffffffff },
+		{ 0x00040010, 0xffffffff }, { 0x00000020, 0xffffffff }
+	};
+	static const char name[] = "system.posix_acl_access";
+	struct edit e = set(SEC_SERVER, "", KEY_MODE, "require");
+	unsigned char acl[4 + sizeof(list)] = { 2 }, after[256];
+	struct edit_result res;
+
+	(void)state;
+	memcpy(acl + 4, list, sizeof(list));
+	put(ini, "[server]\nmode = offer\n");
+	if (setxattr(ini, name, acl, sizeof(acl), 0) == -1)
+		skip();			/* a file system without such lists */
+	assert_int_equal(edit_apply(ini, &e, 1, &res), EDIT_OK);
+	assert_int_equal(getxattr(ini, name, after, sizeof(after)), sizeof(acl));
+	assert_memory_equal(after, acl, sizeof(acl));
 	edit_result_free(&res);
 }
 
@@ -475,7 +501,7 @@ int
 main(void)
 {
 	struct CMUnitTest tests[] = {
-		CASE(kept), CASE(same), CASE(invalid), CASE(long_list), CASE(wrong_before), CASE(symbolic_link),
+		CASE(kept), CASE(access_list_kept), CASE(same), CASE(invalid), CASE(long_list), CASE(wrong_before), CASE(symbolic_link),
 		CASE(revert), CASE(plain_rename), CASE(sync_fails), CASE(folder_sync_fails),
 		CASE(stale),
 		CASE(read_only_folder), CASE(read_only_file), CASE(unreadable), CASE(foreign_owner),

@@ -467,6 +467,31 @@ by_thread(void **state)
 	hold_free(&h);
 }
 
+/* Names that share ever longer heads make the sorting call itself most deeply. */
+static void
+deep_names(void **state)
+{
+	static char text[256 * 300];
+	char head[240];
+	struct hold h;
+	size_t n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(head); i++)
+		head[i] = i % 60 == 59 ? '.' : 'a';
+	n = (size_t)snprintf(text, sizeof(text), "[server]\nmode = require\n");
+	for (int i = 0; i < (int)sizeof(head); i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "[domain %.*sb.example]\n",
+		    (int)sizeof(head) - 1 - i, head);
+	hold_init(&h, ini);
+	save_large(text);
+	assert_false(soon(&h));
+	await(&h);
+	assert_true(soon(&h));
+	assert_true(settings_count(held_settings(h.now), SEC_DOMAIN) > sizeof(head));	/* and filling */
+	hold_free(&h);
+}
+
 static void
 changed_while_read(void **state)
 {
@@ -588,7 +613,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(good), CASE(bad), CASE(never_good), CASE(goes_and_comes),
 		CASE(no_descriptors), CASE(quick_writes), CASE(whole_seconds), CASE(references), CASE(many_errors),
-		CASE(by_thread), CASE(changed_while_read), CASE(errors_of_a_thread), CASE(offered),
+		CASE(by_thread), CASE(deep_names), CASE(changed_while_read), CASE(errors_of_a_thread), CASE(offered),
 		CASE(leaves_a_compiled_form),
 	};
 
