@@ -195,7 +195,7 @@ fill_facts(struct filter *f, struct facts *facts, const struct session *s)
 }
 
 static void
-settle(struct filter *f, const struct session *s, const struct request *r,
+answer(struct filter *f, const struct session *s, const struct request *r,
     const struct facts *facts, const struct verdict *v)
 {
 	bool refused = v->action == ACT_REFUSE || v->action == ACT_DEFER;
@@ -234,7 +234,7 @@ on_starttls(struct filter *f, struct session *s, struct request *r)
 	fill_facts(f, &facts, s);
 	facts.sender = facts.sender_domain = "";
 	policy_starttls(held_settings(s->held), &facts, &v);
-	settle(f, s, r, &facts, &v);
+	answer(f, s, r, &facts, &v);
 	return true;
 }
 
@@ -264,7 +264,7 @@ put_off(struct filter *f, struct session *s, const struct request *r, bool rcpt,
 }
 
 static void
-decide(struct filter *f, struct session *s, const struct request *r, bool rcpt,
+answer_envelope(struct filter *f, struct session *s, const struct request *r, bool rcpt,
     const char *recipient, const char *domain)
 {
 	const struct settings *set = held_settings(s->held);
@@ -284,7 +284,7 @@ decide(struct filter *f, struct session *s, const struct request *r, bool rcpt,
 		v.action = ACT_DEFER;
 		keep(v.reply, sizeof(v.reply), CANNOT_TELL, sizeof(CANNOT_TELL) - 1);
 	}
-	settle(f, s, r, &facts, &v);
+	answer(f, s, r, &facts, &v);
 }
 
 void
@@ -294,7 +294,7 @@ event_answer(struct filter *f, struct pending *p)
 	struct request r = { .filter = true, .session = s->text, .token = p->token, .id = s->id };
 
 	s->waited = true;
-	decide(f, s, &r, p->rcpt, p->recipient, p->domain);
+	answer_envelope(f, s, &r, p->rcpt, p->recipient, p->domain);
 	pending_drop(&f->pending, p);
 }
 
@@ -304,7 +304,7 @@ on_mail(struct filter *f, struct session *s, struct request *r)
 	keep(s->sender, sizeof(s->sender), r->rest, r->len);
 	domain_of(s, r->rest, r->len, s->sender_domain);
 	evidence_message(f, s);
-	decide(f, s, r, false, "", "");
+	answer_envelope(f, s, r, false, "", "");
 	return true;
 }
 
@@ -314,7 +314,7 @@ on_rcpt(struct filter *f, struct session *s, struct request *r)
 	char domain[NAME_SIZE];
 
 	domain_of(s, r->rest, r->len, domain);
-	decide(f, s, r, true, r->rest, domain);
+	answer_envelope(f, s, r, true, r->rest, domain);
 	return true;
 }
 
@@ -353,7 +353,7 @@ on_commit(struct filter *f, struct session *s, struct request *r)
 	}
 	fill_facts(f, &facts, s);
 	if (evidence_commit(f, s, &facts, &v))
-		settle(f, s, r, &facts, &v);
+		answer(f, s, r, &facts, &v);
 	else
 		answer_proceed(f, r);
 	return true;
