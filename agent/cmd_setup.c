@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <libgen.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,6 +21,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "cmd_setup_folder.h"
 #include "keys.h"
 #include "read.h"
 
@@ -174,61 +174,101 @@ set_owner(struct setup *su, int fd, const char *path, const struct owner *o, mod
 		    (unsigned)mode, user_text(st.st_uid, was), (unsigned)st.st_mode & 07777);
 }
 
-/* mkdir with the parents, which are root's.  False, and errno. */
-static bool
-make_folder(const char *path)
-{
-	char parent[512];
-	char *slash;
-	size_t len = strlen(path);
+struct folder {
+	const char *path, *what;
+	const struct owner *owner;
+	bool named;		/* by the settings, or as their folder; else in one of ours */
+	const struct owner *proof;	/* it is ours if it holds a folder `agent` of that owner */
+};
 
-	if (len >= sizeof(parent)) {
-		errno = ENAMETOOLONG;
-		return false;
-	}
-	memcpy(parent, path, len + 1);
-	slash = strrchr(parent, '/');
-	if (slash != NULL && slash != parent) {
-		*slash = '\0';
-		if (access(parent, F_OK) == -1 && !make_folder(parent))
-			return false;
-	}
-	if (mkdir(path, 0755) == -1)
-		return errno == EEXIST;
-	return true;
+/* What follows the last slash. */
+static const char *
+last_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
 }
 
-/* A folder of that owner, mode 755.  False: there is none now. */
+/*
+ * May setup change a folder that it did not make?  Whoever may write the
+ * settings names the folders, so one that is neither of the expected owner nor
+ * evidently tlsward's stays as it is, be it /root or another program's.
+ */
 static bool
-setup_folder(struct setup *su, const char *path, const struct owner *o, const char *what)
+changeable(const struct folder *f, const struct stat *st)
 {
-	struct stat st;
-	const char *fresh = NULL;
-	int fd;
+	bool owner = f->owner->known && st->st_uid == f->owner->uid;
 
-	if (lstat(path, &st) == -1 && errno == ENOENT) {
-		if (su->dry) {
-			say(su, CHANGE, "%s: new, %s (%s, mode 755)", path, what, o->name);
-			return false;
-		}
-		if (!o->known) {
-			say(su, FAIL, "%s: there is no user %s to own it", path, o->name);
-			return false;
-		}
-		if (!make_folder(path)) {
-			say(su, FAIL, "%s: cannot be made: %s", path, strerror(errno));
-			return false;
-		}
-		fresh = what;
-	}
-	if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) == -1) {
-		say(su, FAIL, "%s: %s; it must be a folder, and no link to one", path,
-		    strerror(errno));
+	if (!f->named)			/* a folder in one of ours */
+		return owner;
+	return (owner && f->owner->uid != 0) ||
+	    (strcmp(last_name(f->path), "tlsward") == 0 && (owner || st->st_uid == 0));
+}
+
+/* Says what is there already, and whether it can be used. */
+static bool
+take_folder(struct setup *su, const struct folder *f, int fd)
+{
+	struct stat st, in;
+	char user[64];
+
+	if (fstat(fd, &st) == -1) {
+		say(su, FAIL, "%s: %s", f->path, strerror(errno));
 		return false;
 	}
-	set_owner(su, fd, path, o, 0755, fresh);
+	if (changeable(f, &st)) {
+		set_owner(su, fd, f->path, f->owner, 0755, NULL);
+		return true;
+	}
+	if (f->proof != NULL && st.st_uid == 0 && (st.st_mode & 07777) == 0755 &&
+	    fstatat(fd, "agent", &in, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(in.st_mode) &&
+	    f->proof->known && in.st_uid == f->proof->uid) {
+		say(su, RIGHT, "%s (%s, mode 755)", f->path, f->owner->name);
+		return true;
+	}
+	if (f->named)
+		say(su, FAIL, "%s: is there already, %s's, mode %o, and not evidently tlsward's, so "
+		    "setup leaves it alone; name a folder of its own, called tlsward", f->path,
+		    user_text(st.st_uid, user), (unsigned)st.st_mode & 07777);
+	else
+		say(su, FAIL, "%s: belongs to %s, so setup leaves it alone; if it is tlsward's: "
+		    "chown -R %s: %s", f->path, user_text(st.st_uid, user), f->owner->name, f->path);
+	return false;
+}
+
+/*
+ * A folder of that owner, mode 755; `name` is what folder_open takes.  Returns
+ * it open, to be closed, or -1: there is none that may be used now.
+ */
+static int
+setup_folder(struct setup *su, int at, const char *name, const struct folder *f)
+{
+	char why[FOLDER_WHY];
+	enum folder_found found;
+	int fd;
+
+	found = folder_open(at, name, !su->dry && f->owner->known, &fd, why);
+	switch (found) {
+	case FOLDER_WRONG:
+		say(su, FAIL, "%s: %s", f->path, why);
+		return -1;
+	case FOLDER_MISSING:
+		if (su->dry)
+			say(su, CHANGE, "%s: new, %s (%s, mode 755)", f->path, f->what, f->owner->name);
+		else
+			say(su, FAIL, "%s: there is no user %s to own it", f->path, f->owner->name);
+		return -1;
+	case FOLDER_MADE:
+		set_owner(su, fd, f->path, f->owner, 0755, f->what);
+		return fd;
+	case FOLDER_THERE:
+		break;
+	}
+	if (take_folder(su, f, fd))
+		return fd;
 	close(fd);
-	return true;
+	return -1;
 }
 
 /* ---- the settings ---- */
@@ -268,17 +308,17 @@ sample(size_t *len)
 }
 
 static void
-make_ini(struct setup *su, const struct owner *agent)
+make_ini(struct setup *su, int folder, const struct owner *agent)
 {
 	size_t len = 0;
 	char *text = sample(&len);
 	int fd;
 
-	fd = open(su->ini, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	fd = openat(folder, last_name(su->ini), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd == -1 || text == NULL || write(fd, text, len) != (ssize_t)len || fsync(fd) == -1) {
 		say(su, FAIL, "%s: cannot be written: %s", su->ini, strerror(errno));
 		if (fd != -1)
-			unlink(su->ini);
+			unlinkat(folder, last_name(su->ini), 0);
 	} else {
 		set_owner(su, fd, su->ini, agent, 0644, "the first settings");
 	}
@@ -288,20 +328,21 @@ make_ini(struct setup *su, const struct owner *agent)
 }
 
 static void
-setup_ini(struct setup *su, const struct owner *agent)
+setup_ini(struct setup *su, int folder, const struct owner *agent)
 {
+	const char *name = last_name(su->ini);
 	struct stat st;
 	int fd;
 
-	if (lstat(su->ini, &st) == -1 && errno == ENOENT) {
+	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == -1 && errno == ENOENT) {
 		if (su->dry)
 			say(su, CHANGE, "%s: new, the first settings (%s, mode 644)", su->ini,
 			    agent->name);
 		else
-			make_ini(su, agent);
+			make_ini(su, folder, agent);
 		return;
 	}
-	fd = open(su->ini, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	/* A second name may be that of somebody else's file, linked here to be given away. */
 	if (fd == -1 || fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_nlink != 1) {
 		say(su, FAIL, "%s: %s; setup leaves it alone", su->ini, fd == -1 ?
@@ -320,26 +361,23 @@ setup_ini(struct setup *su, const struct owner *agent)
 static void
 setup_settings(struct setup *su, const struct owner *agent)
 {
-	char copy[512], base[512];
-	const char *folder;
-	struct stat st;
-	size_t len = strlen(su->ini);
+	char path[512];
+	struct folder f = { path, "the folder of the settings", agent, true, NULL };
+	const char *name = last_name(su->ini);
+	int fd;
 
-	if (su->ini[0] != '/' || len >= sizeof(copy)) {
+	if (su->ini[0] != '/' || name[0] == '\0' || strlen(su->ini) >= sizeof(path)) {
 		say(su, FAIL, "%.300s: setup needs the absolute path of the settings", su->ini);
 		return;
 	}
-	memcpy(copy, su->ini, len + 1);
-	folder = dirname(copy);
-	memcpy(base, folder, strlen(folder) + 1);
-	if (strcmp(basename(base), "tlsward") != 0 && stat(folder, &st) == 0 &&
-	    (!agent->known || st.st_uid != agent->uid)) {
-		say(su, FAIL, "%s: is not the agent's and not called tlsward, so it is left alone; "
-		    "put the settings into a folder tlsward of their own", folder);
-		return;
+	snprintf(path, sizeof(path), "%.*s", (int)(name - su->ini - 1), su->ini);
+	fd = setup_folder(su, -1, path, &f);
+	if (fd != -1) {
+		setup_ini(su, fd, agent);
+		close(fd);
+	} else if (su->dry && access(path, F_OK) == -1 && errno == ENOENT) {
+		say(su, CHANGE, "%s: new, the first settings (%s, mode 644)", su->ini, agent->name);
 	}
-	setup_folder(su, folder, agent, "the folder of the settings");
-	setup_ini(su, agent);
 }
 
 /* ---- the counters ---- */
@@ -354,6 +392,24 @@ ignore(void *arg, enum severity severity, const char *path, unsigned line, const
 	(void)text;
 }
 
+/* A folder in state_dir, which is open as `at`; -1: a dry run did not make it. */
+static void
+setup_below(struct setup *su, int at, const char *dir, const char *name, const struct owner *o,
+    const char *what)
+{
+	char path[512];
+	const struct folder f = { path, what, o, false, NULL };
+	int fd;
+
+	snprintf(path, sizeof(path), "%.480s/%s", dir, name);
+	if (at == -1) {
+		say(su, CHANGE, "%s: new, %s (%s, mode 755)", path, what, o->name);
+		return;
+	}
+	if ((fd = setup_folder(su, at, name, &f)) != -1)
+		close(fd);
+}
+
 static void
 setup_state(struct setup *su, const struct owner *agent)
 {
@@ -366,25 +422,28 @@ setup_state(struct setup *su, const struct owner *agent)
 	const struct owner root = { "root", 0, 0, true };
 	struct settings *s = settings_read(su->ini, false, ignore, NULL);
 	const char *dir = settings_place(s, SEC_SERVER, KEY_STATE_DIR);
-	char path[512];
+	const struct folder f = { dir, "the folder of counters", &root, true, agent };
+	unsigned failed = su->failed;
+	int at = setup_folder(su, -1, dir, &f);
 	struct owner o;
 	size_t i, u;
 
-	setup_folder(su, dir, &root, "the folder of counters");
-	snprintf(path, sizeof(path), "%.480s/agent", dir);
-	setup_folder(su, path, agent, "the agent's own folder");
+	if (su->failed > failed)
+		goto out;
+	setup_below(su, at, dir, "agent", agent, "the agent's own folder");
 	for (i = 0; i < sizeof(servers) / sizeof(servers[0]); i++) {
 		for (u = 0; servers[i].user[u] != NULL; u++)
 			if (find_owner(servers[i].user[u], &o))
 				break;
-		if (servers[i].user[u] == NULL) {
+		if (servers[i].user[u] == NULL)
 			say(su, NOTE, "%s is not installed (there is no user %s)",
 			    servers[i].server, servers[i].user[0]);
-			continue;
-		}
-		snprintf(path, sizeof(path), "%.480s/%s", dir, servers[i].folder);
-		setup_folder(su, path, &o, servers[i].counters);
+		else
+			setup_below(su, at, dir, servers[i].folder, &o, servers[i].counters);
 	}
+out:
+	if (at != -1)
+		close(at);
 	settings_free(s);
 }
 

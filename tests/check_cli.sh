@@ -369,6 +369,34 @@ else
 	    stat -c "%n %U" /etc/other; exit $r'
 	is "setup: a folder that is not its own" $rc 1
 	like "setup: is left alone" "$out" '^/etc/other root$'
+	# The agent may write the settings, so the folders that they name are anybody's.
+	state_is() { # FOLDER SETUP: sets up with that state_dir, after the commands of SETUP
+		private "$T" '"$2" setup >/dev/null; '"$2"'
+		    printf "[server]\nmode = offer\nstate_dir = %s\n" '"$1"' >/etc/tlsward/tlsward.ini
+		    "$2" setup; r=$?; stat -c "%n %U %a" /var/lib/other /var/lib/other/* /etc/aim /etc/aim/*; exit $r'
+	}
+	state_is /var/lib/other 'mkdir -m 0700 /var/lib/other'
+	is "setup: state_dir is another's folder" $rc 1
+	like "setup: then it stays closed" "$out" '^/var/lib/other root 700$'
+	like "setup: and is refused" "$out" '^FAILED +/var/lib/other: is there already, root.s, mode 700, and not evidently'
+	unlike "setup: nothing is made in it" "$out" '^/var/lib/other/'
+	state_is /var/lib/other 'mkdir -p /var/lib/other/opensmtpd'
+	like "setup: nor in one that is open" "$rc:$out" '^1:'
+	like "setup: another's folder in it is not given away" "$out" '^/var/lib/other/opensmtpd root 755$'
+	state_is /var/lib/tlsward 'rm -r /var/lib/tlsward/opensmtpd; mkdir -m 0700 /var/lib/tlsward/opensmtpd
+	    mkdir /var/lib/other; stat -c "%n %U %a" /var/lib/tlsward/opensmtpd'
+	like "setup: nor one in state_dir" "$rc:$out" '^1:'
+	like "setup: it is said whose it is" "$out" '^FAILED +/var/lib/tlsward/opensmtpd: belongs to root, .*chown -R opensmtpd: /var'
+	state_is /etc/tlsward/link/tlsward 'mkdir /etc/aim; ln -s /etc/aim /etc/tlsward/link'
+	is "setup: state_dir behind a link" $rc 1
+	like "setup: the link is not followed" "$out" '^FAILED +/etc/tlsward/link/tlsward: "link" on the way: is a symbolic link'
+	unlike "setup: nothing is made behind it" "$out" '^/etc/aim/'
+	state_is /etc/aim/x/../y 'mkdir /etc/aim'
+	like "setup: nor is .. followed" "$rc:$out" '^FAILED +.*"\.\." on the way: no name for a folder'
+	state_is /var/lib/other 'printf "[server]\nmode = offer\nstate_dir = /var/lib/other\n" >/etc/tlsward/tlsward.ini
+	    "$2" setup >/dev/null'
+	is "setup: another state_dir, which it made itself, again" $rc 0
+	like "setup: it is found right" "$out" '^ok +/var/lib/other \(root, mode 755\)'
 	private "$T" 'setpriv --reuid 65534 --regid 65534 --clear-groups "$2" setup'
 	is "setup: without root" $rc 1
 	like "setup: says what needs root" "$out" '^root +user tlsward'
