@@ -1,7 +1,6 @@
 /* See cmd_keystore.h. */
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -13,32 +12,54 @@
 #include <unistd.h>
 
 #include "cmd_keystore.h"
+#include "cmd_keystore_int.h"
 
 #define FOLDER "certs"
 #define LOCK_TRIES 100		/* every 50 ms */
 
 static const char *const suffixes[STORE_FILES] = { ".pem", ".key", ".new-key" };
+static const char *const marks[FORMS] = {
+	"", ".tlsward-new", ".tlsward-old", ".tlsward-back"
+};
 
-enum form { PLAIN, FRESH, ASIDE };
-#define FRESH_MARK ".tlsward-new"
-#define ASIDE_MARK ".tlsward-old"
-
-/* A name in the folder: the file's, of its successor, of its predecessor. */
-#define BASE_SIZE (NAME_SIZE + 32)
-static const char *
-base_name(const char *name, enum store_file f, enum form form, char buf[BASE_SIZE])
+const char *
+store_base(const char *name, enum store_file f, enum form form, char buf[BASE_SIZE])
 {
-	snprintf(buf, BASE_SIZE, "%s%s%s%s", form == PLAIN ? "" : ".", name, suffixes[f],
-	    form == PLAIN ? "" : form == FRESH ? FRESH_MARK : ASIDE_MARK);
+	snprintf(buf, BASE_SIZE, "%s%s%s%s", form == PLAIN ? "" : ".", name, suffixes[f], marks[form]);
 	return buf;
 }
 
-static bool fail(char why[STORE_WHY], int error, const char *, ...)
-    __attribute__((format(printf, 3, 4)));
-
-/* What could not be done, why, and what to do; always false. */
 static bool
-fail(char why[STORE_WHY], int error, const char *format, ...)
+ends_in(const char *text, size_t len, const char *end)
+{
+	size_t n = strlen(end);
+
+	return len > n && strcmp(text + len - n, end) == 0;
+}
+
+bool
+store_marked(const char *entry, char name[NAME_SIZE], enum store_file *file, enum form *form)
+{
+	char end[32];
+	size_t len = strlen(entry), n;
+
+	if (entry[0] != '.')
+		return false;
+	for (int f = 0; f < STORE_FILES; f++)
+		for (int m = FRESH; m < FORMS; m++) {
+			n = (size_t)snprintf(end, sizeof(end), "%s%s", suffixes[f], marks[m]);
+			if (!ends_in(entry, len, end) || len - n - 1 >= NAME_SIZE)
+				continue;
+			snprintf(name, NAME_SIZE, "%.*s", (int)(len - n - 1), entry + 1);
+			*file = (enum store_file)f;
+			*form = (enum form)m;
+			return true;
+		}
+	return false;
+}
+
+bool
+store_fail(char why[STORE_WHY], int error, const char *format, ...)
 {
 	const char *remedy = "";
 	size_t used;
@@ -77,13 +98,13 @@ trustworthy(const struct keystore *ks, char why[STORE_WHY])
 	struct stat st;
 
 	if (fstat(ks->fd, &st) == -1)
-		return fail(why, errno, "%s cannot be examined", ks->dir);
+		return store_fail(why, errno, "%s cannot be examined", ks->dir);
 	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return fail(why, 0, "%s belongs to user %lu, who could replace the keys in it; "
+		return store_fail(why, 0, "%s belongs to user %lu, who could replace the keys in it; "
 		    "chown it to %s", ks->dir, (unsigned long)st.st_uid,
 		    geteuid() == 0 ? "root" : "yourself, or run this as root");
 	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		return fail(why, 0, "%s can be written to by others, who could replace the keys in "
+		return store_fail(why, 0, "%s can be written to by others, who could replace the keys in "
 		    "it; chmod go-w %s", ks->dir, ks->dir);
 	return true;
 }
@@ -96,84 +117,13 @@ lock(const struct keystore *ks, char why[STORE_WHY])
 
 	for (tries = 0; flock(ks->fd, LOCK_EX | LOCK_NB) == -1; tries++) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
-			return fail(why, errno, "%s cannot be locked", ks->dir);
+			return store_fail(why, errno, "%s cannot be locked", ks->dir);
 		if (tries == LOCK_TRIES)
-			return fail(why, 0, "%s is being changed by another tlsward; try again",
+			return store_fail(why, 0, "%s is being changed by another tlsward; try again",
 			    ks->dir);
 		nanosleep(&pause, NULL);
 	}
 	return true;
-}
-
-/* ---- what a killed process left ---- */
-
-static bool
-ends_in(const char *text, size_t len, const char *end)
-{
-	size_t n = strlen(end);
-
-	return len > n && strcmp(text + len - n, end) == 0;
-}
-
-/* Is the file aside another one than that in place (or is none in place)? */
-static bool
-replaced(const struct keystore *ks, const char *name, enum store_file f, bool *aside)
-{
-	char base[BASE_SIZE];
-	struct stat in_place, old;
-
-	*aside = fstatat(ks->fd, base_name(name, f, ASIDE, base), &old, AT_SYMLINK_NOFOLLOW) == 0;
-	return *aside && (fstatat(ks->fd, base_name(name, f, PLAIN, base), &in_place,
-	    AT_SYMLINK_NOFOLLOW) == -1 || in_place.st_ino != old.st_ino);
-}
-
-/*
- * A new key was put in place and its certificate was not: puts the old key
- * back.  In every other state the pair is a pair, the old one or the new.
- */
-static void
-mend_pair(const struct keystore *ks, const char *name)
-{
-	char base[BASE_SIZE], old[BASE_SIZE];
-	bool key, cert;
-
-	if (replaced(ks, name, STORE_KEY, &key) && !replaced(ks, name, STORE_CERT, &cert) && cert)
-		renameat(ks->fd, base_name(name, STORE_KEY, ASIDE, old), ks->fd,
-		    base_name(name, STORE_KEY, PLAIN, base));
-}
-
-/* Runs under the lock, so that whatever has a mark is nobody's. */
-static void
-mend(const struct keystore *ks)
-{
-	int fd = openat(ks->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd != -1 ? fdopendir(fd) : NULL;
-	char name[NAME_SIZE];
-	struct dirent *e;
-	size_t len;
-
-	if (d == NULL) {
-		if (fd != -1)
-			close(fd);
-		return;
-	}
-	while ((e = readdir(d)) != NULL) {
-		len = strlen(e->d_name);
-		if (e->d_name[0] == '.' && len < sizeof(name) &&
-		    ends_in(e->d_name, len, ".key" ASIDE_MARK)) {
-			snprintf(name, sizeof(name), "%.*s",
-			    (int)(len - strlen(".key" ASIDE_MARK) - 1), e->d_name + 1);
-			mend_pair(ks, name);
-		}
-	}
-	rewinddir(d);
-	while ((e = readdir(d)) != NULL) {
-		len = strlen(e->d_name);
-		if (e->d_name[0] == '.' && (ends_in(e->d_name, len, FRESH_MARK) ||
-		    ends_in(e->d_name, len, ASIDE_MARK)))
-			unlinkat(ks->fd, e->d_name, 0);
-	}
-	closedir(d);
 }
 
 /* ---- opening ---- */
@@ -186,16 +136,16 @@ open_folder(struct keystore *ks, char why[STORE_WHY])
 	if (ks->fd != -1 || errno == ENOENT)
 		return true;
 	if (errno == ELOOP || errno == ENOTDIR)
-		return fail(why, 0, "%s must be a folder, and no link to one; move what is there "
+		return store_fail(why, 0, "%s must be a folder, and no link to one; move what is there "
 		    "away", ks->dir);
-	return fail(why, errno, "%s cannot be opened", ks->dir);
+	return store_fail(why, errno, "%s cannot be opened", ks->dir);
 }
 
 static bool
 make_folder(struct keystore *ks, char why[STORE_WHY])
 {
 	if (mkdirat(ks->parent, FOLDER, 0755) == -1)
-		return errno == EEXIST || fail(why, errno, "%s cannot be made", ks->dir);
+		return errno == EEXIST || store_fail(why, errno, "%s cannot be made", ks->dir);
 	ks->made = true;
 	fsync(ks->parent);
 	return true;
@@ -212,10 +162,10 @@ find_folder(struct keystore *ks, const char *ini, char why[STORE_WHY])
 	ks->parent = ks->fd = -1;
 	if (copy == NULL || (real = realpath(dirname(copy), NULL)) == NULL ||
 	    (ks->parent = open(real, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
-		fail(why, errno, "the folder of %s cannot be opened", ini);
+		store_fail(why, errno, "the folder of %s cannot be opened", ini);
 	else if (snprintf(ks->dir, sizeof(ks->dir), "%s/" FOLDER, strcmp(real, "/") == 0 ? "" :
 	    real) >= (int)sizeof(ks->dir))
-		fail(why, ENAMETOOLONG, "%s", real);
+		store_fail(why, ENAMETOOLONG, "%s", real);
 	else
 		ok = true;
 	free(copy);
@@ -234,11 +184,8 @@ keystore_open(struct keystore *ks, const char *ini, bool create, char why[STORE_
 		return false;
 	/* The umask is closed while keys are made. */
 	if (ks->made && fchmod(ks->fd, 0755) == -1)
-		return fail(why, errno, "the mode of %s cannot be set", ks->dir);
-	if (!trustworthy(ks, why) || !lock(ks, why))
-		return false;
-	mend(ks);
-	return true;
+		return store_fail(why, errno, "the mode of %s cannot be set", ks->dir);
+	return trustworthy(ks, why) && lock(ks, why) && keystore_mend(ks, why);
 }
 
 void
@@ -272,177 +219,95 @@ keystore_path(const struct keystore *ks, const char *name, enum store_file f, ch
 }
 
 bool
-keystore_has(const struct keystore *ks, const char *name, enum store_file f)
+keystore_stat(const struct keystore *ks, const char *name, enum store_file f, struct stat *st)
 {
 	char base[BASE_SIZE];
-	struct stat st;
 
 	return ks->fd != -1 &&
-	    fstatat(ks->fd, base_name(name, f, PLAIN, base), &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-/* ---- changes ---- */
-
-static int
-write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	    fstatat(ks->fd, store_base(name, f, PLAIN, base), st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 bool
-keystore_put(struct keystore *ks, const char *name, enum store_file f, const char *data,
-    size_t len, const struct store_access *a, char why[STORE_WHY])
+keystore_has(const struct keystore *ks, const char *name, enum store_file f)
 {
-	char base[BASE_SIZE], path[STORE_PATH];
-	bool key = f != STORE_CERT;
-	bool ok = false;
+	struct stat st;
+
+	return keystore_stat(ks, name, f, &st);
+}
+
+/* ---- reading ---- */
+
+void
+keystore_forget(char *data, size_t len)
+{
+	if (data != NULL)
+		explicit_bzero(data, len);
+	free(data);
+}
+
+/* All of fd, which is no longer than size - 1 octets. */
+static bool
+read_all(int fd, char *data, size_t size, size_t *len)
+{
+	ssize_t n;
+
+	for (*len = 0; *len < size; *len += (size_t)n) {
+		n = read(fd, data + *len, size - *len);
+		if (n == -1 && errno == EINTR)
+			n = 0;
+		else if (n == -1)
+			return false;
+		else if (n == 0)
+			break;
+	}
+	if (*len == size) {		/* it grew meanwhile */
+		errno = EFBIG;
+		return false;
+	}
+	data[*len] = '\0';
+	return true;
+}
+
+char *
+keystore_read(const struct keystore *ks, const char *name, enum store_file f, size_t *len,
+    char why[STORE_WHY])
+{
+	char base[BASE_SIZE], path[STORE_PATH], *data = NULL;
+	struct stat st;
+	size_t size = 0;
 	int fd;
 
-	snprintf(ks->name, sizeof(ks->name), "%s", name);
 	keystore_path(ks, name, f, path);
-	base_name(name, f, FRESH, base);
-	unlinkat(ks->fd, base, 0);	/* of one who was killed: we have the lock */
-	fd = openat(ks->fd, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd == -1)
-		return fail(why, errno, "%s cannot be made", path);
-	ks->file[f].staged = true;
-	if (key && fchown(fd, (uid_t)-1, a->gid) == -1)
-		fail(why, errno, "%s cannot be given to its group (%s)", path, a->text);
-	else if (fchmod(fd, key ? a->mode : 0644) == -1)
-		fail(why, errno, "the mode of %s cannot be set", path);
-	else if (write_all(fd, data, len) == -1 || fsync(fd) == -1)
-		fail(why, errno, "%s cannot be written", path);
-	else
-		ok = true;
-	if (close(fd) == -1 && ok)
-		ok = fail(why, errno, "%s cannot be written", path);
-	return ok;
-}
-
-void
-keystore_drop(struct keystore *ks, const char *name, enum store_file f)
-{
-	if (!keystore_has(ks, name, f))
-		return;
-	snprintf(ks->name, sizeof(ks->name), "%s", name);
-	ks->file[f].gone = true;
-}
-
-/* The old file, if there is one, gets a second name. */
-static bool
-put_aside(struct keystore *ks, enum store_file f, char why[STORE_WHY])
-{
-	char base[BASE_SIZE], aside[BASE_SIZE], path[STORE_PATH];
-
-	base_name(ks->name, f, PLAIN, base);
-	base_name(ks->name, f, ASIDE, aside);
-	unlinkat(ks->fd, aside, 0);
-	if (linkat(ks->fd, base, ks->fd, aside, 0) == 0)
-		ks->file[f].aside = true;
-	else if (errno != ENOENT)
-		return fail(why, errno, "%s cannot be kept while it is replaced",
-		    keystore_path(ks, ks->name, f, path));
-	return true;
-}
-
-/* Ctrl-C between two renames would part a certificate from its key. */
-static void
-hold_signals(struct keystore *ks)
-{
-	sigset_t held;
-
-	sigemptyset(&held);
-	sigaddset(&held, SIGHUP);
-	sigaddset(&held, SIGINT);
-	sigaddset(&held, SIGQUIT);
-	sigaddset(&held, SIGTERM);
-	sigaddset(&held, SIGTSTP);
-	ks->swapping = sigprocmask(SIG_BLOCK, &held, &ks->mask) == 0;
-}
-
-static void
-release_signals(struct keystore *ks)
-{
-	if (ks->swapping)
-		sigprocmask(SIG_SETMASK, &ks->mask, NULL);
-	ks->swapping = false;
+	fd = openat(ks->fd, store_base(name, f, PLAIN, base),
+	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd == -1 || fstat(fd, &st) == -1) {
+		store_fail(why, errno, "%s cannot be read", path);
+	} else if (!S_ISREG(st.st_mode) || st.st_size > KEYSTORE_READ_MAX) {
+		store_fail(why, 0, "%s is no plain file of at most %d octets; move it away", path,
+		    KEYSTORE_READ_MAX);
+	} else if ((data = malloc(size = (size_t)st.st_size + 2)) == NULL ||
+	    !read_all(fd, data, size, len)) {
+		store_fail(why, errno, "%s cannot be read", path);
+		keystore_forget(data, size);
+		data = NULL;
+	}
+	if (fd != -1)
+		close(fd);
+	return data;
 }
 
 bool
-keystore_swap(struct keystore *ks, char why[STORE_WHY])
+keystore_same(const struct keystore *ks, const char *name, enum store_file f, const char *data,
+    size_t len)
 {
-	/* The key first: a certificate without its key would be served by nobody. */
-	static const enum store_file order[] = { STORE_KEY, STORE_CERT, STORE_NEW_KEY };
-	char base[BASE_SIZE], fresh[BASE_SIZE], path[STORE_PATH];
-	int f;
+	char why[STORE_WHY], *old;
+	size_t old_len;
+	bool same;
 
-	hold_signals(ks);
-	for (f = 0; f < STORE_FILES; f++)
-		if ((ks->file[f].staged || ks->file[f].gone) &&
-		    !put_aside(ks, (enum store_file)f, why))
-			return false;
-	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-		f = (int)order[i];
-		base_name(ks->name, order[i], PLAIN, base);
-		base_name(ks->name, order[i], FRESH, fresh);
-		if ((ks->file[f].staged && renameat(ks->fd, fresh, ks->fd, base) == -1) ||
-		    (!ks->file[f].staged && ks->file[f].gone && unlinkat(ks->fd, base, 0) == -1))
-			return fail(why, errno, "%s cannot be replaced",
-			    keystore_path(ks, ks->name, order[i], path));
-		ks->file[f].placed = ks->file[f].staged || ks->file[f].gone;
-		ks->file[f].staged = false;
-	}
-	/* Some file systems cannot sync a folder and need not. */
-	if (fsync(ks->fd) == -1 && errno != EINVAL)
-		return fail(why, errno, "%s cannot be written", ks->dir);
-	return true;
-}
-
-void
-keystore_keep(struct keystore *ks)
-{
-	char aside[BASE_SIZE];
-
-	for (int f = 0; f < STORE_FILES; f++)
-		if (ks->file[f].aside)
-			unlinkat(ks->fd, base_name(ks->name, (enum store_file)f, ASIDE, aside), 0);
-	memset(ks->file, 0, sizeof(ks->file));
-	release_signals(ks);
-}
-
-bool
-keystore_undo(struct keystore *ks, char why[STORE_WHY])
-{
-	char base[BASE_SIZE], aside[BASE_SIZE], fresh[BASE_SIZE];
-	bool ok = true;
-
-	for (int f = 0; f < STORE_FILES; f++) {
-		base_name(ks->name, (enum store_file)f, PLAIN, base);
-		base_name(ks->name, (enum store_file)f, ASIDE, aside);
-		if (ks->file[f].staged)
-			unlinkat(ks->fd, base_name(ks->name, (enum store_file)f, FRESH, fresh), 0);
-		if (ks->file[f].placed && ks->file[f].aside &&
-		    renameat(ks->fd, aside, ks->fd, base) == -1)
-			ok = fail(why, errno, "%s/%s cannot be put back; the old file is %s/%s",
-			    ks->dir, base, ks->dir, aside);
-		else if (ks->file[f].placed && !ks->file[f].aside)
-			unlinkat(ks->fd, base, 0);
-		else if (ks->file[f].aside)
-			unlinkat(ks->fd, aside, 0);
-	}
-	memset(ks->file, 0, sizeof(ks->file));
-	if (ks->fd != -1)
-		fsync(ks->fd);
-	release_signals(ks);
-	return ok;
+	if (!keystore_has(ks, name, f) ||
+	    (old = keystore_read(ks, name, f, &old_len, why)) == NULL)
+		return false;
+	same = old_len == len && memcmp(old, data, len) == 0;
+	keystore_forget(old, old_len);
+	return same;
 }

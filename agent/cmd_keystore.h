@@ -71,11 +71,24 @@ void keystore_close(struct keystore *);
 /* Path of a file, whether it is there or not; returns buf. */
 const char *keystore_path(const struct keystore *, const char *name, enum store_file,
     char buf[STORE_PATH]);
+/* These three look in the folder that is open, whatever its path leads to by now. */
 bool keystore_has(const struct keystore *, const char *name, enum store_file);
+/*
+ * A file's octets, with a NUL behind them, at most KEYSTORE_READ_MAX, for
+ * keystore_forget; NULL: cannot be read.
+ */
+#define KEYSTORE_READ_MAX (1024 * 1024)
+char *keystore_read(const struct keystore *, const char *name, enum store_file, size_t *len,
+    char why[STORE_WHY]);
+void keystore_forget(char *data, size_t len);
+/* Does it hold exactly that? */
+bool keystore_same(const struct keystore *, const char *name, enum store_file, const char *data,
+    size_t len);
 
 /*
  * Who may read the key of `name`: the group asked for, else that of the key
- * which is there unless it is root's, else Exim's, else root's.
+ * which is there, if root or this user owns that and its group is not root's,
+ * else Exim's, else root's.
  */
 bool keystore_access(const struct keystore *, const char *name, const char *group,
     struct store_access *, char why[STORE_WHY]);

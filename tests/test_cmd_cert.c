@@ -3,6 +3,8 @@
  * each octet, and changes of files that are undone.
  */
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -378,6 +380,174 @@ store(void **state)
 	keystore_close(&ks);
 }
 
+/* ---- killed at any system call ---- */
+
+static int calls_left;		/* the process dies before this many more; 0: never */
+
+static void
+one_call(void)
+{
+	if (calls_left > 0 && --calls_left == 0)
+		_exit(9);
+}
+
+/* These stand in the way of the C library's, for the store's code too. */
+int
+renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+	one_call();
+	return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, 0);
+}
+
+int
+linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
+{
+	one_call();
+	return (int)syscall(SYS_linkat, from_dir, from, to_dir, to, flags);
+}
+
+int
+unlinkat(int at, const char *name, int flags)
+{
+	one_call();
+	return (int)syscall(SYS_unlinkat, at, name, flags);
+}
+
+enum ending { KEEP, UNDO, REMOVE };	/* REMOVE: both files go, and that is undone */
+
+/* What a command does, up to its nth change of the folder.  True: it was killed. */
+static bool
+killed(const char *ini, enum ending ending, int nth)
+{
+	char why[STORE_WHY];
+	struct store_access a;
+	struct keystore ks;
+	int status;
+	pid_t pid = fork();
+
+	assert_int_not_equal(pid, -1);
+	if (pid == 0) {
+		calls_left = nth;
+		if (!keystore_open(&ks, ini, false, why) || !keystore_access(&ks, "a", NULL, &a, why))
+			_exit(1);
+		if (ending == REMOVE) {
+			keystore_drop(&ks, "a", STORE_KEY);
+			keystore_drop(&ks, "a", STORE_CERT);
+		} else if (!keystore_put(&ks, "a", STORE_KEY, "k2", 2, &a, why) ||
+		    !keystore_put(&ks, "a", STORE_CERT, "c2", 2, &a, why)) {
+			_exit(1);
+		}
+		keystore_drop(&ks, "a", STORE_NEW_KEY);
+		if (!keystore_swap(&ks, why))
+			_exit(1);
+		if (ending == KEEP)
+			keystore_keep(&ks);
+		else if (!keystore_undo(&ks, why))
+			_exit(1);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 9);
+	return WEXITSTATUS(status) == 9;
+}
+
+static bool
+only_mends(const char *ini, int nth)
+{
+	char why[STORE_WHY];
+	struct keystore ks;
+	int status;
+	pid_t pid = fork();
+
+	assert_int_not_equal(pid, -1);
+	if (pid == 0) {
+		calls_left = nth;
+		_exit(keystore_open(&ks, ini, false, why) ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) != 1);
+	return WEXITSTATUS(status) == 9;
+}
+
+static void
+begin_anew(const char *ini, struct keystore *ks)
+{
+	char why[STORE_WHY];
+	struct store_access a;
+
+	assert_true(keystore_open(ks, ini, true, why));
+	assert_true(keystore_access(ks, "a", NULL, &a, why));
+	assert_true(keystore_put(ks, "a", STORE_KEY, "k1", 2, &a, why));
+	assert_true(keystore_put(ks, "a", STORE_CERT, "c1", 2, &a, why));
+	assert_true(keystore_put(ks, "a", STORE_NEW_KEY, "n1", 2, &a, why));
+	assert_true(keystore_swap(ks, why));
+	keystore_keep(ks);
+	keystore_close(ks);
+}
+
+/*
+ * Killed at its nth change, and whoever mends that at the mth of his: at the
+ * end there is the old state or the new one, whole.  Returns whether the old.
+ */
+static bool
+old_is_there(const char *ini, enum ending ending, int nth, int mth)
+{
+	char why[STORE_WHY];
+	struct keystore ks;
+	bool old;
+
+	assert_true(keystore_open(&ks, ini, false, why));
+	old = holds(&ks, "a", STORE_CERT, "c1");
+	if (!holds(&ks, "a", STORE_KEY, old ? "k1" : ending == REMOVE ? NULL : "k2") ||
+	    !holds(&ks, "a", STORE_CERT, old ? "c1" : ending == REMOVE ? NULL : "c2") ||
+	    !holds(&ks, "a", STORE_NEW_KEY, old ? "n1" : NULL))
+		fail_msg("killed at change %d, then at %d of the mending: no whole state", nth, mth);
+	for (enum store_file f = 0; f < STORE_FILES; f++)
+		keystore_drop(&ks, "a", f);
+	assert_true(keystore_swap(&ks, why));
+	keystore_keep(&ks);
+	snprintf(path, sizeof(path), "%s/certs", dir);
+	assert_int_equal(rmdir(path), 0);	/* nothing else was left in it */
+	ks.made = false;
+	keystore_close(&ks);
+	return old;
+}
+
+static void
+kills(void **state)
+{
+	struct keystore ks;
+	char ini[160];
+
+	(void)state;
+	snprintf(ini, sizeof(ini), "%s/t.ini", dir);
+	for (enum ending ending = KEEP; ending <= REMOVE; ending++) {
+		bool dies = true, again, old, was_old = true;
+		int nth, changes = 0;
+
+		for (nth = 1; dies; nth++)
+			for (int mth = 1, more = 1; more; mth++) {
+				begin_anew(ini, &ks);
+				dies = killed(ini, ending, nth);
+				again = only_mends(ini, mth);
+				old = old_is_there(ini, ending, nth, mth);
+				/* the old state until the swap is over, and never again after that */
+				if (ending == KEEP && old && !was_old)
+					fail_msg("killed at change %d of a kept one: back at the old", nth);
+				if (ending != KEEP && !dies && !old)
+					fail_msg("not undone");
+				if (old != was_old)
+					changes++;
+				was_old = old;
+				more = again;
+			}
+		assert_true(nth > 8);
+		/* undo: at most a kill between its swap and its first step leaves the new */
+		assert_true(changes <= (ending == KEEP ? 1 : 2));
+	}
+}
+
 static int
 make_dir(void **state)
 {
@@ -400,6 +570,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names), cmocka_unit_test(subjects), cmocka_unit_test(orders),
 		cmocka_unit_test(parts), cmocka_unit_test(cut), cmocka_unit_test(store),
+		cmocka_unit_test(kills),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
