@@ -95,6 +95,9 @@ int unknown_key(const struct cmd *, enum section, const char *word);
  */
 char *setting_text(const struct settings *, const struct rule *, enum key);
 
+/* A decimal number from lo to hi, and nothing else; false: it is none. */
+bool read_number(const char *, unsigned lo, unsigned hi, unsigned *);
+
 /* "[domain example.org]".  Returns buf; SECTION_TEXT holds any. */
 #define SECTION_TEXT (NAME_SIZE + 32)
 const char *section_text(enum section, const char *name, char buf[SECTION_TEXT]);

@@ -116,6 +116,19 @@ cert_user(const struct settings *s, const char *name, size_t nth)
 	return NULL;
 }
 
+int
+cert_no_such(const struct cmd *c, const struct settings *s, const char *name, const char *also)
+{
+	const struct rule *r;
+
+	cmd_error("%s: there is no [certificate %s]%s", c->ini, name, also);
+	for (size_t i = 0; (r = settings_at(s, SEC_CERTIFICATE, i)) != NULL; i++)
+		fprintf(stderr, "%s%s", i == 0 ? "There are: " : ", ", settings_name(s, r));
+	fprintf(stderr, settings_count(s, SEC_CERTIFICATE) > 0 ? "\n" :
+	    "There are none; `tlsward cert create` or `import` adds one.\n");
+	return EXIT_FAILED;
+}
+
 unsigned
 cert_expiring_days(const struct settings *s)
 {
@@ -197,7 +210,7 @@ cert_install(const struct cmd *c, struct keystore *ks, const struct settings *s,
     const struct pair *p)
 {
 	bool fresh = settings_find(s, SEC_CERTIFICATE, p->name) == NULL;
-	char file[STORE_PATH], key[STORE_PATH], why[STORE_WHY], undo[STORE_WHY];
+	char file[STORE_PATH], key[STORE_PATH], waits[STORE_PATH], why[STORE_WHY], undo[STORE_WHY];
 	struct edit_result res = { 0 };
 	enum edit_status status;
 
@@ -205,7 +218,9 @@ cert_install(const struct cmd *c, struct keystore *ks, const struct settings *s,
 	keystore_path(ks, p->name, STORE_KEY, key);
 	if (!fits_a_line(c, file))
 		return EXIT_FAILED;
-	keystore_drop(ks, p->name, STORE_NEW_KEY);
+	/* A request's key waits for its certificate, unless this is it. */
+	if (keystore_same(ks, p->name, STORE_NEW_KEY, p->key, p->key_len))
+		keystore_drop(ks, p->name, STORE_NEW_KEY);
 	if (!keystore_put(ks, p->name, STORE_KEY, p->key, p->key_len, p->access, why) ||
 	    !keystore_put(ks, p->name, STORE_CERT, p->cert, p->cert_len, p->access, why) ||
 	    !keystore_swap(ks, why)) {
@@ -219,6 +234,9 @@ cert_install(const struct cmd *c, struct keystore *ks, const struct settings *s,
 	}
 	keystore_keep(ks);
 	printf("%s: %s; %s\n%s: %s\n", key, p->key_said, p->access->text, file, p->cert_said);
+	if (keystore_has(ks, p->name, STORE_NEW_KEY))
+		printf("%s: the key of a request, still waits for its certificate\n",
+		    keystore_path(ks, p->name, STORE_NEW_KEY, waits));
 	tell_replaced(c, s, p, KEY_FILE, file);
 	tell_replaced(c, s, p, KEY_KEY, key);
 	if (status == EDIT_OK)
@@ -305,19 +323,6 @@ use(struct cmd *c, const struct settings *s, const struct rule *r, struct edit *
 	return status == EDIT_OK || status == EDIT_SAME ? EXIT_DONE : EXIT_FAILED;
 }
 
-static int
-no_such(const struct cmd *c, const struct settings *s, const char *name)
-{
-	const struct rule *r;
-
-	cmd_error("%s: there is no [certificate %s]", c->ini, name);
-	for (size_t i = 0; (r = settings_at(s, SEC_CERTIFICATE, i)) != NULL; i++)
-		fprintf(stderr, "%s%s", i == 0 ? "There are: " : ", ", settings_name(s, r));
-	if (settings_count(s, SEC_CERTIFICATE) > 0)
-		fprintf(stderr, "\n");
-	return EXIT_FAILED;
-}
-
 int
 cert_use(struct cmd *c, int argc, char **argv)
 {
@@ -345,131 +350,9 @@ cert_use(struct cmd *c, int argc, char **argv)
 		return EXIT_FAILED;
 	e.value = name;
 	if ((r = settings_find(s, SEC_CERTIFICATE, name)) == NULL)
-		no_such(c, s, name);
+		cert_no_such(c, s, name, "");
 	else if (fit_for_use(s, r, force))
 		status = use(c, s, r, &e);
-	settings_free(s);
-	return status;
-}
-
-/* ---- delete ---- */
-
-static bool
-refuse_used(const struct cmd *c, const struct settings *s, const char *name)
-{
-	char title[SECTION_TEXT];
-	const struct rule *r;
-	size_t n;
-
-	for (n = 0; (r = cert_user(s, name, n)) != NULL; n++)
-		cmd_error("%s:%u: %s names certificate %s; choose another there with "
-		    "`tlsward cert use`, or remove that line", c->ini,
-		    settings_line(s, r, KEY_CERTIFICATE),
-		    section_text((enum section)r->section, settings_name(s, r), title), name);
-	if (n > 0)
-		cmd_error("%s was not deleted", name);
-	return n > 0;
-}
-
-/* Another section may name the same file. */
-static bool
-shared(const struct settings *s, const char *name, const char *path)
-{
-	static const enum key keys[] = { KEY_FILE, KEY_KEY };
-	const struct rule *r;
-	const char *named;
-
-	for (size_t i = 0; (r = settings_at(s, SEC_CERTIFICATE, i)) != NULL; i++)
-		for (size_t k = 0; k < 2; k++) {
-			named = settings_text(s, r, keys[k]);
-			if (strcmp(settings_name(s, r), name) != 0 && named != NULL &&
-			    strcmp(named, path) == 0)
-				return true;
-		}
-	return false;
-}
-
-/* Files of the section that are not the store's are not ours to remove. */
-static void
-tell_outside(const struct settings *s, const struct keystore *ks, const char *name)
-{
-	const struct rule *r = settings_find(s, SEC_CERTIFICATE, name);
-	const char *file = settings_text(s, r, KEY_FILE), *key = settings_text(s, r, KEY_KEY);
-	char path[STORE_PATH];
-
-	if (file != NULL && strcmp(file, keystore_path(ks, name, STORE_CERT, path)) != 0)
-		printf("%s: not in the store, stays\n", file);
-	if (key != NULL && strcmp(key, keystore_path(ks, name, STORE_KEY, path)) != 0)
-		printf("%s: not in the store, stays\n", key);
-}
-
-static int
-delete_files(const struct cmd *c, struct keystore *ks, const struct settings *s, const char *name,
-    bool keep, bool section)
-{
-	const struct edit e = { .op = EDIT_REMOVE, .section = SEC_CERTIFICATE, .name = name };
-	bool gone[STORE_FILES] = { false };
-	char path[STORE_PATH], why[STORE_WHY];
-	struct edit_result res = { 0 };
-
-	for (int f = 0; !keep && f < STORE_FILES; f++)
-		if (keystore_has(ks, name, (enum store_file)f) &&
-		    !shared(s, name, keystore_path(ks, name, (enum store_file)f, path))) {
-			keystore_drop(ks, name, (enum store_file)f);
-			gone[f] = true;
-		}
-	if (ks->fd != -1 && !keystore_swap(ks, why))
-		return cmd_error("%s", why);
-	if (section && edit_apply(c->ini, &e, 1, &res) != EDIT_OK) {
-		cmd_error("%s", res.text);
-		edit_result_free(&res);
-		return EXIT_FAILED;
-	}
-	keystore_keep(ks);
-	if (section)
-		printf("%s: [certificate %s] removed\n", c->ini, name);
-	for (int f = 0; f < STORE_FILES; f++)
-		if (gone[f])
-			printf("%s: removed\n", keystore_path(ks, name, (enum store_file)f, path));
-	if (!keep && section)
-		tell_outside(s, ks, name);
-	edit_result_free(&res);
-	return EXIT_DONE;
-}
-
-int
-cert_delete(struct cmd *c, int argc, char **argv)
-{
-	static const struct usage usage = { "cert delete NAME [--keep-files]",
-	    "Removes the section and, from the store, certificate and key.  Refused while a\n"
-	    "rule names it.  Files that the section names elsewhere stay.\n" };
-	bool keep = false, section, found = false;
-	const struct opt options[] = {
-		{ "keep-files", OPT_FLAG, &keep, NULL, "only remove the section" },
-		{ NULL, OPT_FLAG, NULL, NULL, NULL }
-	};
-	char name[NAME_SIZE], why[STORE_WHY];
-	struct keystore ks;
-	struct settings *s;
-	int n, status = EXIT_FAILED;
-
-	if ((n = opt_parse(c, &usage, options, argc, argv)) < 0 || !cert_operand(c, n, argv, name))
-		return c->status;
-	if ((s = cmd_settings(c)) == NULL)
-		return EXIT_FAILED;
-	if (!keystore_open(&ks, c->ini, false, why)) {
-		cmd_error("%s", why);
-		goto out;
-	}
-	section = settings_find(s, SEC_CERTIFICATE, name) != NULL;
-	for (int f = 0; !keep && f < STORE_FILES; f++)
-		found = found || keystore_has(&ks, name, (enum store_file)f);
-	if (!section && !found)
-		status = no_such(c, s, name);
-	else if (!refuse_used(c, s, name))
-		status = delete_files(c, &ks, s, name, keep, section);
-out:
-	keystore_close(&ks);
 	settings_free(s);
 	return status;
 }

@@ -34,8 +34,8 @@ struct pair {
 
 /*
  * Puts the pair into the store and its section into the INI: all or nothing.
- * A key of a request is the pair's own by now, and goes.  EXIT_DONE after what
- * was done was printed, else EXIT_FAILED after the reason was.
+ * The key of a request goes where it is the pair's own by now, else it waits on.
+ * EXIT_DONE after what was done was printed, else EXIT_FAILED after the reason was.
  */
 int cert_install(const struct cmd *, struct keystore *, const struct settings *,
     const struct pair *);
@@ -45,6 +45,11 @@ void cert_tell_servers(const struct settings *, const char *file);
 
 /* The nth rule that names the certificate; NULL: no more. */
 const struct rule *cert_user(const struct settings *, const char *name, size_t nth);
+
+/* Says that there is no such [certificate] (`also`: what there is not either), and which
+   there are; EXIT_FAILED. */
+int cert_no_such(const struct cmd *, const struct settings *, const char *name,
+    const char *also);
 
 /* From how many days on a certificate counts as expiring: the greatest of expiry_days. */
 #define CERT_EXPIRING_PRESET 30

@@ -16,6 +16,7 @@
 #include "cmd_cert.h"
 #include "cmd_cert_chain.h"
 #include "cmd_cert_make.h"
+#include "cmd_cert_own.h"
 #include "cmd_cert_read.h"
 #include "cmd_keystore.h"
 
@@ -47,37 +48,32 @@ key_fits(EVP_PKEY *key, STACK_OF(X509) *given)
 
 /* A key that is there already: taken if a certificate is of it. */
 static bool
-try_key(struct import *im, const char *path)
+try_key(struct import *im, const struct keystore *ks, const struct settings *s, enum own own)
 {
-	char why[READ_WHY];
-	EVP_PKEY *key = cert_read_key(path, NULL, why, sizeof(why));
+	EVP_PKEY *key;
 
-	if (key == NULL) {
-		cmd_error("%s: %s", path, why);
+	if (!own_key_there(ks, s, im->name, own, im->from) ||
+	    (key = own_key(ks, s, im->name, own)) == NULL)
 		return false;
-	}
 	if (!key_fits(key, im->given)) {
 		EVP_PKEY_free(key);
 		return false;
 	}
 	im->private = key;
-	snprintf(im->from, sizeof(im->from), "%s", path);
 	return true;
 }
 
 /* The key of a request that waits, or of the present certificate. */
 static bool
-own_key(const struct cmd *c, struct import *im, const struct keystore *ks, const struct settings *s)
+find_key(const struct cmd *c, struct import *im, const struct keystore *ks,
+    const struct settings *s)
 {
-	const char *named = settings_text(s, settings_find(s, SEC_CERTIFICATE, im->name), KEY_KEY);
 	bool waits = keystore_has(ks, im->name, STORE_NEW_KEY);
-	char path[STORE_PATH];
+	bool named = settings_text(s, settings_find(s, SEC_CERTIFICATE, im->name), KEY_KEY) != NULL;
 
-	if (waits && try_key(im, keystore_path(ks, im->name, STORE_NEW_KEY, path)))
+	if (try_key(im, ks, s, OWN_WAITING) || try_key(im, ks, s, OWN_PRESENT))
 		return true;
-	if (named != NULL && try_key(im, named))
-		return true;
-	if (!waits && named == NULL)
+	if (!waits && !named)
 		cmd_error("which key?  There is no [certificate %s] in %s and no request of that name; "
 		    "name its file: --key FILE", im->name, c->ini);
 	else
@@ -99,7 +95,7 @@ read_pair(const struct cmd *c, struct import *im, const struct keystore *ks,
 			return true;
 	} else if ((im->given = read_certificates(im->cert, why)) != NULL) {
 		if (im->key == NULL)
-			return own_key(c, im, ks, s);
+			return find_key(c, im, ks, s);
 		snprintf(im->from, sizeof(im->from), "%s", im->key);
 		if ((im->private = read_key(im->key, &im->secret, why)) != NULL)
 			return true;
@@ -133,20 +129,6 @@ read_more(struct import *im)
 
 /* Is that what the store has already? */
 static bool
-same(const char *path, const char *data, size_t len)
-{
-	char why[READ_WHY], *old;
-	size_t old_len;
-	bool equal;
-
-	if ((old = cert_read_file(path, 1024 * 1024, &old_len, why, sizeof(why))) == NULL)
-		return false;
-	equal = old_len == len && memcmp(old, data, len) == 0;
-	OPENSSL_clear_free(old, old_len + 1);
-	return equal;
-}
-
-static bool
 nothing_new(const struct keystore *ks, const struct settings *s, const struct pair *p)
 {
 	const struct rule *r = settings_find(s, SEC_CERTIFICATE, p->name);
@@ -156,8 +138,10 @@ nothing_new(const struct keystore *ks, const struct settings *s, const struct pa
 	keystore_path(ks, p->name, STORE_CERT, cert_path);
 	keystore_path(ks, p->name, STORE_KEY, key_path);
 	return file != NULL && key != NULL && strcmp(file, cert_path) == 0 &&
-	    strcmp(key, key_path) == 0 && !keystore_has(ks, p->name, STORE_NEW_KEY) &&
-	    same(cert_path, p->cert, p->cert_len) && same(key_path, p->key, p->key_len);
+	    strcmp(key, key_path) == 0 &&
+	    !keystore_same(ks, p->name, STORE_NEW_KEY, p->key, p->key_len) &&
+	    keystore_same(ks, p->name, STORE_CERT, p->cert, p->cert_len) &&
+	    keystore_same(ks, p->name, STORE_KEY, p->key, p->key_len);
 }
 
 static int

@@ -341,7 +341,7 @@ show_file(const struct cmd *c, struct item *it, const char *path)
 static int
 show_section(struct cmd *c, struct item *it, const char *word)
 {
-	char name[NAME_SIZE];
+	char name[NAME_SIZE], also[280];
 	const struct rule *r;
 	struct keystore ks;
 	struct settings *s;
@@ -352,8 +352,8 @@ show_section(struct cmd *c, struct item *it, const char *word)
 	if ((s = cmd_settings(c)) == NULL)
 		return EXIT_FAILED;
 	if ((r = settings_find(s, SEC_CERTIFICATE, name)) == NULL) {
-		status = cmd_error("%s: there is no [certificate %s], and no file %s", c->ini, name,
-		    word);
+		snprintf(also, sizeof(also), ", and no file %.256s", word);
+		status = cert_no_such(c, s, name, also);
 	} else {
 		keystore_look(&ks, c->ini);
 		take_item(it, s, r, &ks);

@@ -1,7 +1,6 @@
 /*
  * tlsward explain: what would happen to a mail, by which line of the settings.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,8 +74,6 @@ static int
 read_tls(const struct cmd *c, const struct asked *a, struct facts *f)
 {
 	uint32_t version;
-	unsigned long bits;
-	char *end;
 
 	f->cipher = "";
 	if (a->tls == NULL || strcmp(a->tls, "none") == 0) {
@@ -92,14 +89,8 @@ read_tls(const struct cmd *c, const struct asked *a, struct facts *f)
 	f->cipher = a->cipher != NULL ? a->cipher :
 	    f->tls == TLS_1_3 ? "TLS_AES_256_GCM_SHA384" : "ECDHE-RSA-AES256-GCM-SHA384";
 	f->bits = 256;
-	if (a->bits != NULL) {
-		errno = 0;
-		bits = strtoul(a->bits, &end, 10);
-		if (a->bits[0] < '0' || a->bits[0] > '9' || *end != '\0' || errno != 0 ||
-		    bits > 65536)
-			return cmd_usage(c, "--bits \"%.32s\": a number, for example 256", a->bits);
-		f->bits = (unsigned)bits;
-	}
+	if (a->bits != NULL && !read_number(a->bits, 0, 65536, &f->bits))
+		return cmd_usage(c, "--bits \"%.32s\": a number, for example 256", a->bits);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cmd_keystore.h"
+#include "cmd_keystore_int.h"
 
 static const char *const exim_groups[] = { "Debian-exim", "exim" };
 
@@ -26,13 +27,13 @@ find_group(const char *group, gid_t *gid, char why[STORE_WHY])
 static void
 default_group(const struct keystore *ks, const char *name, gid_t *gid)
 {
-	char path[STORE_PATH];
 	const struct group *gr = NULL;
 	struct stat st;
 
-	if (lstat(keystore_path(ks, name, STORE_KEY, path), &st) == 0 && S_ISREG(st.st_mode) &&
-	    st.st_gid != 0) {
-		*gid = st.st_gid;	/* somebody chose it */
+	/* Somebody chose it: one of us, not whoever put a file there. */
+	if (keystore_stat(ks, name, STORE_KEY, &st) && S_ISREG(st.st_mode) && st.st_gid != 0 &&
+	    (st.st_uid == 0 || st.st_uid == geteuid())) {
+		*gid = st.st_gid;
 		return;
 	}
 	for (size_t i = 0; gr == NULL && i < sizeof(exim_groups) / sizeof(exim_groups[0]); i++)

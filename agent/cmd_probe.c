@@ -2,7 +2,6 @@
  * tlsward probe: what the listeners really show, and where that is not what
  * the settings say.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,23 +177,6 @@ out:
 	return status;
 }
 
-static bool
-read_timeout(const char *text, int *ms)
-{
-	unsigned long n;
-	char *end;
-
-	*ms = PROBE_TIMEOUT_MS;
-	if (text == NULL)
-		return true;
-	errno = 0;
-	n = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || n < 1 || n > TIMEOUT_MAX)
-		return false;
-	*ms = (int)n * 1000;
-	return true;
-}
-
 int
 cmd_probe(struct cmd *c, int argc, char **argv)
 {
@@ -214,15 +196,17 @@ cmd_probe(struct cmd *c, int argc, char **argv)
 	struct settings *s;
 	struct addr address;
 	size_t n;
-	int ms, status;
+	unsigned seconds = PROBE_TIMEOUT_MS / 1000;
+	int status;
 
 	if ((status = opt_parse(c, &usage, options, argc, argv)) < 0)
 		return c->status;
 	if (status > 0)
 		return cmd_usage(c, "takes no operand \"%.64s\"; did you mean --listener %.64s?",
 		    argv[0], argv[0]);
-	if (!read_timeout(timeout, &ms))
-		return cmd_usage(c, "--timeout %.32s: a number of seconds from 1 to %d", timeout, TIMEOUT_MAX);
+	if (timeout != NULL && !read_number(timeout, 1, TIMEOUT_MAX, &seconds))
+		return cmd_usage(c, "--timeout %.32s: a number of seconds from 1 to %d", timeout,
+		    TIMEOUT_MAX);
 	if (listener != NULL && !addr_listener(listener, strlen(listener), &address))
 		return cmd_usage(c, "--listener %.64s: an address and a port, as 198.51.100.7:25, "
 		    "[2001:db8::7]:25 or *:25", listener);
@@ -230,7 +214,8 @@ cmd_probe(struct cmd *c, int argc, char **argv)
 		return EXIT_FAILED;
 	n = listener != NULL ? probe_targets_at(s, &address, NAMES_EACH, &targets) :
 	    probe_targets(s, NAMES_EACH, &targets);
-	status = n == 0 ? cmd_error("out of memory") : look_at_all(c, s, targets, n, ms);
+	status = n == 0 ? cmd_error("out of memory") : look_at_all(c, s, targets, n,
+	    (int)seconds * 1000);
 	free(targets);
 	settings_free(s);
 	return status;

@@ -1,7 +1,6 @@
 /*
  * tlsward status: the counters of all front ends, as a table or JSON.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -366,19 +365,8 @@ show_status(const struct cmd *c, struct look *l)
 static bool
 read_watch(const char *text, unsigned *seconds)
 {
-	unsigned long n;
-	char *end;
-
-	*seconds = 0;
-	if (text == NULL)
-		return true;
-	*seconds = WATCH_DEFAULT;
-	if (text[0] == '\0')
-		return true;
-	errno = 0;
-	n = strtoul(text, &end, 10);
-	*seconds = (unsigned)n;
-	return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && n >= 1 && n <= 3600;
+	*seconds = text != NULL ? WATCH_DEFAULT : 0;
+	return text == NULL || text[0] == '\0' || read_number(text, 1, 3600, seconds);
 }
 
 int

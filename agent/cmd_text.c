@@ -1,6 +1,7 @@
 /*
  * Settings for commands: reading them, and the texts of names and values.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,22 @@ unknown_key(const struct cmd *c, enum section section, const char *word)
 	}
 	fprintf(stderr, "\n");
 	return EXIT_USAGE;
+}
+
+bool
+read_number(const char *text, unsigned lo, unsigned hi, unsigned *out)
+{
+	unsigned long n;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	if (*end != '\0' || errno != 0 || n < lo || n > hi)
+		return false;
+	*out = (unsigned)n;
+	return true;
 }
 
 void

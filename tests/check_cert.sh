@@ -282,7 +282,56 @@ before=$(sha256sum "$CERTS/mx.key" "$CERTS/mx.pem")
 try "csr --rsa: a new key beside the present pair" 0 'mx.new-key: new, RSA 3072' cert csr mx --rsa -o "$T/mx2.csr"
 is "csr --rsa: which stays" "$(sha256sum "$CERTS/mx.key" "$CERTS/mx.pem")" "$before"
 try "list: a request waits" 0 'a request waits' cert list
-try "import: a renewal of the present key meanwhile" 0 'nothing to change|mx.pem' cert import mx --cert "$P/back.pem"
+waiting=$(sha256sum "$CERTS/mx.new-key")
+try "import: the present certificate meanwhile" 0 'nothing to change' cert import mx --cert "$P/back.pem"
+is "import: the key of the request still waits" "$(sha256sum "$CERTS/mx.new-key")" "$waiting"
+issue ours mx.example.org inter2 leaf
+cat "$P"/ours.pem "$P"/inter2.pem "$P"/inter1.pem >"$P/again.pem"
+try "import: a renewal of the present key meanwhile" 0 'mx.new-key: the key of a request, still waits' cert import mx --cert "$P/again.pem"
+is "import: then too" "$(sha256sum "$CERTS/mx.new-key")" "$waiting"
+try "create --force: meanwhile" 0 'mx.new-key: .*still waits' cert create mx --dns mx.example.org --force
+is "create --force: then too" "$(sha256sum "$CERTS/mx.new-key")" "$waiting"
+cp "$CERTS/mx.new-key" "$P/second.key"
+issue second mx.example.org inter2 leaf
+try "import: what that request brought" 0 'mx.pem: until' cert import mx --cert "$P/second.pem"
+check "import: with its key" same_key "$CERTS/mx.pem" "$P/second.key"
+is "import: which waits no more" "$(ls -A "$CERTS")" $'mx.key\nmx.pem'
+run cert csr new --dns new.example.org
+try "create: while the first request waits" 0 'new.new-key: .*still waits' cert create new --dns new.example.org
+check "create: its key still waits" test -s "$CERTS/new.new-key"
+
+# ---- csr: where it goes ----
+
+fresh
+run cert create mx --dns mx.example.org
+echo old >"$T/out.csr"
+chmod 0640 "$T/out.csr"
+( trap '' XFSZ; ulimit -f 0; "$TLSWARD" -c "$INI" cert csr mx -o "$T/out.csr" --force ) >"$T/out" 2>"$T/err"
+is "csr -o --force: no room" $? 1
+is "csr -o --force: the old file is as it was" "$(cat "$T/out.csr" 2>&1)" old
+is "csr -o --force: and no other is left" "$(ls "$T" | grep -c 'out\.csr')" 1
+try "csr -o --force" 0 'out.csr: the request' cert csr mx -o "$T/out.csr" --force
+like "csr -o --force: replaced" "$(head -n 1 "$T/out.csr")" 'BEGIN CERTIFICATE REQUEST'
+is "csr -o --force: its mode is kept" "$(stat -c %a "$T/out.csr")" 640
+echo old >"$T/aim"
+ln -s aim "$T/link.csr"
+refused "csr -o --force: a link" 'link.csr is a symbolic link, which is not followed' cert csr mx -o "$T/link.csr" --force
+is "csr -o --force: what it leads to is as it was" "$(cat "$T/aim"; readlink "$T/link.csr")" $'old\naim'
+rm -f "$T/pipe.csr"
+mkfifo "$T/pipe.csr"
+timeout 10 cat "$T/pipe.csr" >"$T/piped" &
+try "csr -o --force: a pipe" 0 'nx.new-key: new' cert csr nx --dns nx.example.org -o "$T/pipe.csr" --force
+wait $!
+like "csr -o --force: has the request" "$(head -n 1 "$T/piped")" 'BEGIN CERTIFICATE REQUEST'
+check "csr -o --force: and the store its key" test -s "$CERTS/nx.new-key"
+check "csr -o --force: the pipe is there" test -p "$T/pipe.csr"
+if [ "$(id -u)" -eq 0 ] && mknod "$T/full.csr" c 1 7 2>/dev/null && ! (echo >"$T/full.csr") 2>/dev/null; then
+	refused "csr -o --force: a full device" 'full.csr: cannot be written: No space' cert csr full --dns a.example -o "$T/full.csr" --force
+	check "csr -o --force: is still there" test -c "$T/full.csr"
+else
+	skip "csr -o --force: a full device" "no device can be made here"
+	skip "csr -o --force: is still there" "no device can be made here"
+fi
 
 fresh
 try "import" 0 'x.key: EC P-256, from .*leaf.key; ' cert import x --cert "$P/mixed.pem" --key "$P/leaf.key"
@@ -592,6 +641,14 @@ run unset "listener 192.0.2.1:25"
 try "delete --keep-files" 0 '\[certificate soon\] removed' cert delete soon --keep-files
 is "delete --keep-files: they stay" "$(ls "$CERTS")" $'old.key\nold.pem\nsoon.key\nsoon.pem'
 try "delete: files without a section" 0 'soon.key: removed' cert delete soon
+run cert create shared --dns shared.example
+printf '[ca own]\nfile = %s/../certs/shared.pem\n[peer p.example]\ncerts = %s/shared.key\n' "$CERTS" "$CERTS" >>"$INI"
+try "delete: files that other rules name stay" 0 'certs/shared.pem: stays, .*tlsward.ini:[0-9]+: \[ca own\] has it as file' cert delete shared
+like "delete: by whatever key" "$out" 'certs/shared.key: stays, .*\[peer p.example\] has it as certs'
+check "delete: they are there" test -s "$CERTS/shared.pem" -a -s "$CERTS/shared.key"
+run unset peer p.example
+run unset ca own
+rm -f "$CERTS"/shared.*
 printf '[certificate away]\nfile = %s\nkey = %s\n' "$P/chain.pem" "$P/leaf.key" >>"$INI"
 try "delete: files elsewhere stay" 0 'chain.pem: not in the store, stays' cert delete away
 check "delete: they do" test -s "$P/chain.pem" -a -s "$P/leaf.key"

@@ -380,6 +380,56 @@ store(void **state)
 	keystore_close(&ks);
 }
 
+/* The store that is open is looked at, not what lies at its path by then. */
+static void
+moved(void **state)
+{
+	char why[STORE_WHY], ini[160], certs[160], other[160], *data;
+	struct store_access a;
+	struct keystore ks;
+	size_t len;
+	gid_t before;
+
+	(void)state;
+	snprintf(ini, sizeof(ini), "%s/t.ini", dir);
+	snprintf(certs, sizeof(certs), "%s/certs", dir);
+	snprintf(other, sizeof(other), "%s/other", dir);
+	assert_true(keystore_open(&ks, ini, true, why));
+	assert_true(keystore_access(&ks, "a", NULL, &a, why));
+	before = a.gid;
+	assert_true(keystore_put(&ks, "a", STORE_KEY, "k1", 2, &a, why));
+	assert_true(keystore_swap(&ks, why));
+	keystore_keep(&ks);
+	assert_int_equal(rename(certs, other), 0);
+	assert_int_equal(mkdir(certs, 0755), 0);
+	put("certs/a.key", "evil", 4);
+	if (geteuid() == 0)
+		assert_int_equal(chown(path, 65534, 65534), 0);
+	assert_true(keystore_access(&ks, "a", NULL, &a, why));
+	assert_int_equal(a.gid, before);
+	assert_true(keystore_same(&ks, "a", STORE_KEY, "k1", 2));
+	assert_false(keystore_same(&ks, "a", STORE_KEY, "evil", 4));
+	data = keystore_read(&ks, "a", STORE_KEY, &len, why);
+	assert_non_null(data);
+	assert_string_equal(data, "k1");
+	keystore_forget(data, len);
+	/* nor does a group count that a stranger's file has, in the store itself */
+	if (geteuid() == 0) {
+		assert_int_equal(chown(in_dir("other/a.key"), 65534, 65534), 0);
+		assert_true(keystore_access(&ks, "a", NULL, &a, why));
+		assert_int_equal(a.gid, before);
+		assert_int_equal(chown(path, 0, 65534), 0);
+		assert_true(keystore_access(&ks, "a", NULL, &a, why));
+		assert_int_equal(a.gid, 65534);
+	}
+	unlink(in_dir("certs/a.key"));
+	unlink(in_dir("other/a.key"));
+	assert_int_equal(rmdir(certs), 0);
+	assert_int_equal(rmdir(other), 0);
+	ks.made = false;
+	keystore_close(&ks);
+}
+
 /* ---- killed at any system call ---- */
 
 static int calls_left;		/* the process dies before this many more; 0: never */
@@ -570,7 +620,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names), cmocka_unit_test(subjects), cmocka_unit_test(orders),
 		cmocka_unit_test(parts), cmocka_unit_test(cut), cmocka_unit_test(store),
-		cmocka_unit_test(kills),
+		cmocka_unit_test(moved), cmocka_unit_test(kills),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
