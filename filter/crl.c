@@ -11,16 +11,16 @@
 #include "crl.h"
 
 #define SEQUENCE 0x30
-#define BOOLEAN 0x01
 #define INTEGER 0x02
+#define OCTETS 0x04
 #define OBJECT 0x06
+#define ENUMERATED 0x0a
 #define UTCTIME 0x17
 #define GENERALIZEDTIME 0x18
 
 struct lazy {
 	struct der tbs;			/* whole TLV, what was signed */
 	struct der revoked;		/* the entries, one TLV after the other */
-	X509_REVOKED *found;		/* the last answer: OpenSSL does not free it */
 	EVP_PKEY *signer;		/* the key that the signature has been checked with */
 	const EVP_MD *md;		/* of digest, NULL: none yet */
 	unsigned char digest[EVP_MAX_MD_SIZE];	/* of tbs */
@@ -107,7 +107,6 @@ lazy_free(X509_CRL *crl)
 	struct lazy *l = X509_CRL_get_meth_data(crl);
 
 	if (l != NULL) {
-		X509_REVOKED_free(l->found);
 		EVP_PKEY_free(l->signer);
 		free(l);
 		X509_CRL_set_meth_data(crl, NULL);
@@ -115,94 +114,133 @@ lazy_free(X509_CRL *crl)
 	return 1;
 }
 
+/* der_take, of what has the shortest length octets, as DER wants them. */
+static bool
+take_short(struct der *in, unsigned char tag, struct der *value)
+{
+	const unsigned char *start = in->p;
+	size_t header = 2;
+
+	if (!der_take(in, tag, value))
+		return false;
+	if (value->len >= 0x80)
+		for (size_t v = value->len; v > 0; v >>= 8)
+			header++;
+	return (size_t)(value->p - start) == header;
+}
+
 /* A whole INTEGER in the one encoding that DER allows: then equal numbers are equal octets. */
 static bool
 take_serial(struct der *entry, struct der *number)
 {
-	if (!der_take(entry, INTEGER, number) || number->len == 0)
+	if (!take_short(entry, INTEGER, number) || number->len == 0)
 		return false;
 	return number->len == 1 || !((number->p[0] == 0x00 && number->p[1] < 0x80) ||
 	    (number->p[0] == 0xff && number->p[1] >= 0x80));
 }
 
-/* Is there a critical one in an entry's extensions, or something that is none? */
 static bool
-any_critical(struct der entry)
+take_time(struct der *entry, struct der *when)
 {
-	struct der exts, ext, value;
-
-	if (entry.len == 0)
-		return false;
-	if (!der_take(&entry, SEQUENCE, &exts) || entry.len != 0)
-		return true;
-	while (exts.len > 0)
-		if (!der_take(&exts, SEQUENCE, &ext) || !der_take(&ext, OBJECT, &value) ||
-		    (ext.len > 0 && ext.p[0] == BOOLEAN))
-			return true;	/* DER has no BOOLEAN where it is false */
-	return false;
+	return take_short(entry, UTCTIME, when) || take_short(entry, GENERALIZEDTIME, when);
 }
 
 /*
- * Is the list such that an entry may be looked up alone?  A critical extension
- * of any entry concerns all of them (RFC 5280 5.3).
+ * One extension of an entry: of those of RFC 5280 5.3, and not critical (DER has
+ * no BOOLEAN where it is false).  A reason is but one, and none that takes the
+ * entry back.
  */
 static bool
-plain_list(struct der entries)
+plain_extension(struct der *exts, bool *reasoned)
 {
-	struct der entry, number, when;
+	static const unsigned char id_ce[] = { 0x55, 0x1d }, reason_code = 0x15;
+	struct der ext, id, value, reason;
 
-	while (entries.len > 0)
-		if (!der_take(&entries, SEQUENCE, &entry) || !take_serial(&entry, &number) ||
-		    !der_skip(&entry, &when) || any_critical(entry))
+	if (!take_short(exts, SEQUENCE, &ext) || !take_short(&ext, OBJECT, &id) ||
+	    !take_short(&ext, OCTETS, &value) || ext.len != 0)
+		return false;
+	if (id.len != 3 || memcmp(id.p, id_ce, 2) != 0 || id.p[2] >= 0x80)
+		return false;
+	if (id.p[2] != reason_code)
+		return true;
+	if (*reasoned || !take_short(&value, ENUMERATED, &reason) || value.len != 0 || reason.len != 1)
+		return false;
+	*reasoned = true;
+	return reason.p[0] != CRL_REASON_REMOVE_FROM_CRL;
+}
+
+static bool
+plain_entry(struct der *entries)
+{
+	struct der entry, number, when, exts;
+	bool reasoned = false;
+
+	if (!take_short(entries, SEQUENCE, &entry) || !take_serial(&entry, &number) ||
+	    !take_time(&entry, &when))
+		return false;
+	if (entry.len == 0)
+		return true;
+	if (!take_short(&entry, SEQUENCE, &exts) || entry.len != 0)
+		return false;
+	while (exts.len > 0)
+		if (!plain_extension(&exts, &reasoned))
 			return false;
 	return true;
 }
 
-/* 0: not revoked; 1: revoked, *ret set; 2: taken off the list again (removeFromCRL). */
+/*
+ * Is the list such that OpenSSL would take every entry of it, and that a number
+ * on it means no more and no less than that the certificate is revoked?  A
+ * critical extension of any entry concerns all of them (RFC 5280 5.3).
+ */
+static bool
+plain_list(struct der entries)
+{
+	while (entries.len > 0)
+		if (!plain_entry(&entries))
+			return false;
+	return true;
+}
+
+/* Is the INTEGER, a whole TLV in DER, the number of one of the entries of a plain list? */
+static bool
+find_entry(struct der entries, const struct der *serial)
+{
+	struct der entry, number;
+
+	/* Octets that are nowhere are no entry's number: that costs less than to read them all. */
+	if (entries.len == 0 || memmem(entries.p, entries.len, serial->p, serial->len) == NULL)
+		return false;
+	while (entries.len > 0) {
+		if (!der_take(&entries, SEQUENCE, &entry) || !der_skip(&entry, &number))
+			return true;	/* cannot be; but who cannot tell does not trust */
+		if (number.len == serial->len && memcmp(number.p, serial->p, number.len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What OpenSSL is given of every certificate that is on a list: it looks at
+ * nothing of it but the reason, and in plain lists none is special.
+ */
+static X509_REVOKED *listed;
+
+/* 0: not revoked; 1: revoked, or who knows, and *ret set. */
 static int
 lazy_lookup(X509_CRL *crl, X509_REVOKED **ret, const ASN1_INTEGER *serial, const X509_NAME *issuer)
 {
 	struct lazy *l = X509_CRL_get_meth_data(crl);
-	struct der entries, entry, whole, want, in, number;
 	unsigned char *der = NULL;
-	int len = i2d_ASN1_INTEGER(serial, &der), rc = 1;	/* 1: who knows is not trusted */
-	const unsigned char *p;
-	ASN1_ENUMERATED *reason;
+	int len = i2d_ASN1_INTEGER(serial, &der);
+	struct der want = { der, len > 0 ? (size_t)len : 0 };
+	bool found = l == NULL || want.len == 0 || find_entry(l->revoked, &want);
 
 	(void)issuer;	/* an indirect CRL never comes here */
-	in.p = der;
-	in.len = len > 0 ? (size_t)len : 0;
-	if (l == NULL || !der_take(&in, INTEGER, &want))
-		goto out;
-	/* Octets that are nowhere are no entry's number: that costs less than to read them all. */
-	if (l->revoked.len == 0 || memmem(l->revoked.p, l->revoked.len, der, (size_t)len) == NULL) {
-		rc = 0;
-		goto out;
-	}
-	for (rc = 0, entries = l->revoked; entries.len > 0;) {
-		whole = entries;
-		if (!der_take(&entries, SEQUENCE, &entry) || !der_take(&entry, INTEGER, &number)) {
-			rc = 1;
-			break;
-		}
-		if (number.len != want.len || memcmp(number.p, want.p, want.len) != 0)
-			continue;
-		rc = 1;
-		p = whole.p;
-		X509_REVOKED_free(l->found);
-		if ((l->found = d2i_X509_REVOKED(NULL, &p, (long)(entries.p - whole.p))) == NULL)
-			break;
-		if (ret != NULL)
-			*ret = l->found;
-		reason = X509_REVOKED_get_ext_d2i(l->found, NID_crl_reason, NULL, NULL);
-		if (reason != NULL && ASN1_ENUMERATED_get(reason) == CRL_REASON_REMOVE_FROM_CRL)
-			rc = 2;
-		ASN1_ENUMERATED_free(reason);
-		break;
-	}
-out:
 	OPENSSL_free(der);
-	return rc;
+	if (found && ret != NULL)
+		*ret = listed;
+	return found;
 }
 
 /*
@@ -301,6 +339,8 @@ method(void)
 {
 	static X509_CRL_METHOD *m;
 
+	if (listed == NULL && (listed = X509_REVOKED_new()) == NULL)
+		return NULL;
 	if (m == NULL)
 		m = X509_CRL_METHOD_new(NULL, lazy_free, lazy_lookup, lazy_verify);
 	return m;
@@ -345,6 +385,11 @@ crl_open(const struct der *der)
 	    (l = calloc(1, sizeof(*l))) == NULL || method() == NULL ||
 	    (crl = parse(small, len, method())) == NULL)
 		goto out;
+	if (X509_CRL_get_REVOKED(crl) != NULL) {	/* a second list, where the first was */
+		X509_CRL_free(crl);
+		crl = NULL;
+		goto out;
+	}
 	if (unusual(crl)) {
 		X509_CRL_free(crl);
 		crl = parse(der->p, der->len, NULL);

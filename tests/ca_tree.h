@@ -463,7 +463,7 @@ tree_write_bundle(const char *dir, int roots)
 	TREE_NEED(fclose(f) == 0);
 }
 
-static void
+static void __attribute__((unused))
 tree_write(const char *dir, bool large)
 {
 	FILE *f, *list = tree_open(dir, "list", "", 0644);

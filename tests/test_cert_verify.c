@@ -1,7 +1,6 @@
 /*
  * Client certificates: each of the tree against its expected reason, names,
- * pins, files that change or are damaged, and CRLs read lazily against the
- * same CRLs read whole by OpenSSL.
+ * pins, files that change or are damaged.  CRLs: test_crl.c.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +11,7 @@
 
 #include "ca_tree.h"
 #include "cert_verify.h"
-#include "crl.h"
+#include "pem_scan.h"
 #include "read.h"
 
 static char dir[] = "/tmp/tlsward-test-cert.XXXXXX";
@@ -391,145 +390,7 @@ malformed(void **state)
 	OPENSSL_free(der);
 }
 
-/* ---- CRLs ---- */
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t
-number(uint64_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed % below;
-}
-
-static X509_CRL *
-random_crl(size_t ca)
-{
-	X509_CRL *crl = tree_crl(ca, (size_t)number(200), false);
-	size_t i, n = (size_t)number(40);
-
-	for (i = 0; i < n; i++) {
-		ASN1_INTEGER *serial = ASN1_INTEGER_new();
-		X509_REVOKED *r = X509_REVOKED_new();
-		ASN1_ENUMERATED *reason = ASN1_ENUMERATED_new();
-		ASN1_TIME *when = X509_gmtime_adj(NULL, -3600);
-
-		ASN1_INTEGER_set_int64(serial, (int64_t)number(300) - 20);
-		X509_REVOKED_set_serialNumber(r, serial);
-		X509_REVOKED_set_revocationDate(r, when);
-		ASN1_ENUMERATED_set(reason, number(4) == 0 ? CRL_REASON_REMOVE_FROM_CRL :
-		    CRL_REASON_KEY_COMPROMISE);
-		if (number(2) == 0)
-			X509_REVOKED_add1_ext_i2d(r, NID_crl_reason, reason, number(50) == 0, 0);
-		X509_CRL_add0_revoked(crl, r);
-		ASN1_INTEGER_free(serial);
-		ASN1_ENUMERATED_free(reason);
-		ASN1_TIME_free(when);
-	}
-	if (number(3) == 0) {
-		ISSUING_DIST_POINT *idp = ISSUING_DIST_POINT_new();
-
-		idp->onlyuser = 0xff;
-		X509_CRL_add1_ext_i2d(crl, NID_issuing_distribution_point, idp, 1, 0);
-		ISSUING_DIST_POINT_free(idp);
-	}
-	assert_true(X509_CRL_sign(crl, tree_keys[ca], EVP_sha256()) > 0);
-	return crl;
-}
-
-static int
-lookup(X509_CRL *crl, int64_t n)
-{
-	ASN1_INTEGER *serial = ASN1_INTEGER_new();
-	X509_REVOKED *r = NULL;
-	int rc;
-
-	ASN1_INTEGER_set_int64(serial, n);
-	rc = X509_CRL_get0_by_serial(crl, &r, serial);
-	ASN1_INTEGER_free(serial);
-	return rc;
-}
-
-static void
-random_crls(void **state)
-{
-	size_t ca = tree_find("inter", 5);
-	int round, i;
-
-	(void)state;
-	for (round = 0; round < 150; round++) {
-		X509_CRL *whole = random_crl(ca), *lazy;
-		unsigned char *der = NULL;
-		int n = i2d_X509_CRL(whole, &der);
-		struct der in = { der, (size_t)n };
-
-		assert_true(n > 0);
-		assert_non_null(lazy = crl_open(&in));
-		X509_CRL_free(whole);
-		{
-			const unsigned char *p = der;
-
-			assert_non_null(whole = d2i_X509_CRL(NULL, &p, n));
-		}
-		for (i = -30; i < 320; i++) {
-			/* twice the same serial: either entry may be the answer */
-			int a = lookup(lazy, i), b = lookup(whole, i);
-
-			if ((a == 0) != (b == 0))
-				fail_msg("round %d, serial %d: %d lazily, %d whole", round, i, a, b);
-		}
-		assert_int_equal(X509_CRL_verify(lazy, tree_keys[ca]), 1);
-		assert_int_not_equal(X509_CRL_verify(lazy, tree_keys[0]), 1);
-		X509_CRL_free(lazy);
-		/* one octet of what was signed changed: never verified */
-		der[(size_t)number((uint64_t)n)] ^= (unsigned char)(1 + number(255));
-		if ((lazy = crl_open(&in)) != NULL) {
-			assert_int_not_equal(X509_CRL_verify(lazy, tree_keys[ca]), 1);
-			X509_CRL_free(lazy);
-		}
-		X509_CRL_free(whole);
-		OPENSSL_free(der);
-	}
-}
-
-/* Other signatures than ECDSA: digests with keys of RSA, RSA-PSS, Ed25519. */
-static void
-crl_signatures(void **state)
-{
-	static const struct { const char *name; bool pss; } by[] = {
-		{ "rsa2048", false }, { "rsa2048", true }, { "ed25519", false }, { "p521", false },
-	};
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < sizeof(by) / sizeof(by[0]); i++) {
-		size_t at = tree_find(by[i].name, strlen(by[i].name));
-		X509_CRL *crl = tree_crl(tree_find("inter", 5), 50, false), *lazy;
-		EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-		EVP_PKEY_CTX *key;
-		unsigned char *der = NULL;
-		struct der in;
-		int n;
-
-		assert_int_equal(EVP_DigestSignInit(ctx, &key,
-		    strcmp(by[i].name, "ed25519") == 0 ? NULL : EVP_sha256(), NULL, tree_keys[at]), 1);
-		if (by[i].pss)
-			assert_true(EVP_PKEY_CTX_set_rsa_padding(key, RSA_PKCS1_PSS_PADDING) > 0);
-		assert_true(X509_CRL_sign_ctx(crl, ctx) > 0);
-		EVP_MD_CTX_free(ctx);
-		n = i2d_X509_CRL(crl, &der);
-		in = (struct der){ der, (size_t)n };
-		assert_non_null(lazy = crl_open(&in));
-		if (X509_CRL_verify(lazy, tree_keys[at]) != 1)
-			fail_msg("%s%s: not verified", by[i].name, by[i].pss ? " with PSS" : "");
-		assert_int_not_equal(X509_CRL_verify(lazy, tree_keys[0]), 1);
-		X509_CRL_free(lazy);
-		X509_CRL_free(crl);
-		OPENSSL_free(der);
-	}
-}
+/* ---- base64 ---- */
 
 static void
 base64(void **state)
@@ -565,8 +426,6 @@ main(void)
 		cmocka_unit_test(changes),
 		cmocka_unit_test(warmed),
 		cmocka_unit_test(malformed),
-		cmocka_unit_test(random_crls),
-		cmocka_unit_test(crl_signatures),
 		cmocka_unit_test(base64),
 	};
 
