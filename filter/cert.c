@@ -47,22 +47,6 @@ judge(struct cert_info *info, enum cert_state state, const char *fmt, ...)
 }
 
 static void
-name_text(const X509_NAME *name, char *out, size_t size)
-{
-	BIO *b = BIO_new(BIO_s_mem());
-	int n;
-
-	out[0] = '\0';
-	if (b == NULL)
-		return;
-	if (X509_NAME_print_ex(b, name, 0, XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) >= 0) {
-		n = BIO_read(b, out, (int)size - 1);
-		out[n > 0 ? n : 0] = '\0';
-	}
-	BIO_free(b);
-}
-
-static void
 take_key(X509 *x, struct cert_info *info)
 {
 	EVP_PKEY *key = X509_get0_pubkey(x);
@@ -84,14 +68,6 @@ take_key(X509 *x, struct cert_info *info)
 
 		snprintf(info->key_type, sizeof(info->key_type), "%.31s", type != NULL ? type : "unknown");
 	}
-}
-
-static time_t
-unix_time(const ASN1_TIME *t)
-{
-	struct tm tm;
-
-	return ASN1_TIME_to_tm(t, &tm) == 1 ? timegm(&tm) : (time_t)0;
 }
 
 static void
@@ -125,13 +101,13 @@ take_leaf(X509 *x, time_t now, unsigned expiring_days, struct cert_info *info)
 	unsigned int n = 0;
 
 	info->parsed = true;
-	name_text(X509_get_subject_name(x), info->subject, sizeof(info->subject));
-	name_text(X509_get_issuer_name(x), info->issuer, sizeof(info->issuer));
+	cert_name_text(X509_get_subject_name(x), info->subject, sizeof(info->subject));
+	cert_name_text(X509_get_issuer_name(x), info->issuer, sizeof(info->issuer));
 	snprintf(info->serial, sizeof(info->serial), "%.63s", text != NULL ? text : "");
 	OPENSSL_free(text);
 	BN_free(bn);
-	info->not_before = unix_time(X509_get0_notBefore(x));
-	info->not_after = unix_time(X509_get0_notAfter(x));
+	info->not_before = cert_time(X509_get0_notBefore(x));
+	info->not_after = cert_time(X509_get0_notAfter(x));
 	X509_digest(x, EVP_sha256(), info->fingerprint, &n);
 	cert_spki_digest(x, info->spki);
 	info->self_signed = X509_self_signed(x, 1) == 1;

@@ -75,6 +75,28 @@ enum cert_state cert_inspect_bundle(const char *file, time_t now, unsigned expir
 enum cert_state cert_inspect_der(const unsigned char *der, size_t len,
     time_t now, unsigned expiring_days, struct cert_info *info);
 
+struct crl_info {
+	enum cert_state state;		/* OK, EXPIRING, EXPIRED, NOT_YET or UNREADABLE */
+	char error[512];		/* what is wrong and what to do; "" when ok */
+	bool parsed;			/* the fields below are of a CRL */
+	char issuer[512];		/* as in struct cert_info */
+	time_t this_update, next_update;	/* next_update 0: it names none, and never ends */
+	long days_left;			/* to next_update: whole days, negative once past; 0 without one */
+	size_t entries;			/* certificates that it revokes */
+	size_t crls;			/* CRLs in the file */
+};
+
+/*
+ * A [ca]'s crl file (PEM of one or more CRLs, or one in DER), by its CRL in the
+ * gravest state, of several the one that ends first: while that one is out of
+ * date, certificates of its issuer are judged by nobody and their mail is deferred.
+ * CRLs live for days, not for years: one is EXPIRING within expiring_days of
+ * its end, but not before three quarters of its life are over.  Signatures are
+ * not looked at.  Always fills *info and returns its state.
+ */
+enum cert_state cert_inspect_crl(const char *file, time_t now, unsigned expiring_days,
+    struct crl_info *info);
+
 /* "SHA256:" and 64 hex digits; returns buf. */
 const char *cert_pin_text(const unsigned char digest[32], bool spki, char buf[80]);
 

@@ -269,3 +269,27 @@ cert_common_name(X509 *x, char out[CERT_NAME_SIZE])
 	OPENSSL_free(utf8);
 	return ok;
 }
+
+void
+cert_name_text(const X509_NAME *name, char *out, size_t size)
+{
+	BIO *b = BIO_new(BIO_s_mem());
+	int n;
+
+	out[0] = '\0';
+	if (b == NULL)
+		return;
+	if (X509_NAME_print_ex(b, name, 0, XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) >= 0) {
+		n = BIO_read(b, out, (int)size - 1);
+		out[n > 0 ? n : 0] = '\0';
+	}
+	BIO_free(b);
+}
+
+time_t
+cert_time(const ASN1_TIME *t)
+{
+	struct tm tm;
+
+	return ASN1_TIME_to_tm(t, &tm) == 1 ? timegm(&tm) : (time_t)0;
+}

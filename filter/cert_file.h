@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
@@ -37,6 +38,11 @@ EVP_PKEY *cert_parse_key(const char *pem, size_t len, const char *pass, char *wh
 size_t cert_dns_names(X509 *, char names[][CERT_NAME_SIZE], size_t max);
 /* The subject's last commonName likewise; false, and "", where there is none. */
 bool cert_common_name(X509 *, char out[CERT_NAME_SIZE]);
+
+/* A name as RFC 2253 writes it, control characters escaped; cut to size. */
+void cert_name_text(const X509_NAME *, char *out, size_t size);
+/* 0 where it is none. */
+time_t cert_time(const ASN1_TIME *);
 
 /* SHA-256 of the SubjectPublicKeyInfo. */
 void cert_spki_digest(X509 *, unsigned char out[32]);

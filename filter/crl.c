@@ -417,3 +417,20 @@ crl_hash(X509_CRL *crl)
 	if (l != NULL && (md = plain_digest(alg, &type)) != NULL)
 		(void)hash(l, md);
 }
+
+size_t
+crl_entries(X509_CRL *crl)
+{
+	struct lazy *l = X509_CRL_get_meth_data(crl);
+	struct der left, entry;
+	size_t n = 0;
+
+	if (l == NULL) {
+		int whole = sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl));
+
+		return whole > 0 ? (size_t)whole : 0;	/* -1: no list */
+	}
+	for (left = l->revoked; der_skip(&left, &entry);)
+		n++;
+	return n;
+}

@@ -19,6 +19,9 @@
  */
 X509_CRL *crl_open(const struct der *der);
 
+/* How many certificates it revokes.  Any X509_CRL will do. */
+size_t crl_entries(X509_CRL *);
+
 /*
  * Has the digest ready that its signature is over, so that who forks need not
  * leave that to each child.  Any X509_CRL will do.
