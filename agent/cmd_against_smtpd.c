@@ -328,9 +328,6 @@ compare_ca(const struct comparison *c, const struct point *p)
 	else if (file != NULL && ca->cert != NULL && !same_file(file, ca->cert))
 		differs(c->a, SEV_ERROR, ca->at.file, ca->at.line, "ca \"%s\" is %s, and %s verifies "
 		    "with %s, which is %s", ca->name, ca->cert, p->title, title, file);
-	if (p->w.ca != NULL && rule_sets(p->w.ca, KEY_CRL))
-		differs(c->a, SEV_WARNING, AT(p->l), "%s has a crl, and smtpd looks at none: a "
-		    "revoked certificate passes its verification", title);
 }
 
 /* ---- listeners ---- */

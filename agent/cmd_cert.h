@@ -56,9 +56,9 @@ int cert_no_such(const struct cmd *, const struct settings *, const char *name,
 unsigned cert_expiring_days(const struct settings *);
 
 /*
- * For `tlsward check`: reports a warning for each certificate that is not in
- * order or soon will not be, and for each CA, CRL and file of pins that cannot
- * be used.
+ * For `tlsward check`: reports a warning for each certificate, CA and CRL that
+ * is not in order or soon will not be, for each file of pins that cannot be
+ * used, and for what OpenSMTPD does not look at.
  */
 void cert_check(const struct settings *, read_report *, void *arg);
 

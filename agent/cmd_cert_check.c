@@ -12,6 +12,8 @@
 #include "cert.h"
 #include "cert_verify.h"
 #include "cmd_cert.h"
+#include "cmd_smtpd_want.h"
+#include "keys.h"
 
 struct check {
 	const struct settings *s;
@@ -49,8 +51,31 @@ check_certificate(const struct check *c, const struct rule *r, struct cert_info 
 		    "chmod o-r it", name, key);
 }
 
+/* The authority that ends first, and the CRL that does. */
 static void
-check_ca(const struct check *c, const struct rule *r)
+check_dates(const struct check *c, const struct rule *r, struct cert_info *info)
+{
+	const char *name = settings_name(c->s, r), *crl = settings_text(c->s, r, KEY_CRL);
+	unsigned days = cert_expiring_days(c->s);
+	struct crl_info list;
+	enum cert_state state;
+
+	state = cert_inspect_bundle(settings_text(c->s, r, KEY_FILE), time(NULL), days, info);
+	if (state == CERT_STATE_EXPIRED || state == CERT_STATE_NOT_YET ||
+	    state == CERT_STATE_EXPIRING)
+		warn(c, settings_line(c->s, r, KEY_FILE), "[ca %s]: the authority %.250s %s%s", name,
+		    info->subject, info->error, state == CERT_STATE_EXPIRING ? "" :
+		    "; until then what it has certified is refused");
+	if (crl == NULL)
+		return;
+	state = cert_inspect_crl(crl, time(NULL), days, &list);
+	if (state != CERT_STATE_OK)
+		warn(c, settings_line(c->s, r, KEY_CRL), "[ca %s]: %s%s", name, list.error,
+		    state == CERT_STATE_EXPIRING ? "" : "; until then mail that needs it waits, with 451");
+}
+
+static void
+check_ca(const struct check *c, const struct rule *r, struct cert_info *info)
 {
 	char why[512];
 	struct ca *ca = ca_load(settings_text(c->s, r, KEY_FILE), settings_text(c->s, r, KEY_CRL),
@@ -59,7 +84,30 @@ check_ca(const struct check *c, const struct rule *r)
 	if (ca == NULL)
 		warn(c, settings_line(c->s, r, KEY_FILE), "[ca %s]: cannot be used, so mail that needs it "
 		    "waits: %s", settings_name(c->s, r), why);
+	else if (info != NULL)
+		check_dates(c, r, info);
 	ca_free(ca);
+}
+
+/* OpenSMTPD says no more than "verified"; what a [ca] asks beyond that it does not look at. */
+static void
+check_verifying(const struct check *c, const struct rule *listener)
+{
+	static const enum key keys[] = { KEY_CRL, KEY_PURPOSE };
+	struct addr at = settings_addr(c->s, listener);
+	struct smtpd_want w;
+
+	smtpd_want(c->s, &at, &w);
+	if (!w.verify || w.ca == NULL)
+		return;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (keys[i] == KEY_CRL ? rule_sets(w.ca, KEY_CRL) :
+		    settings_value(w.ca, KEY_PURPOSE) == PURPOSE_CLIENT)
+			warn(c, settings_line(c->s, w.ca, keys[i]), "[ca %s]: OpenSMTPD cannot check its %s, so "
+			    "at [listener %s], which verifies, mail that needs it waits, with 451, but for "
+			    "pins: use fingerprints or certs, or take the %s out", settings_name(c->s, w.ca),
+			    key_table[keys[i]].name, settings_name(c->s, listener),
+			    key_table[keys[i]].name);
 }
 
 static void
@@ -88,7 +136,9 @@ cert_check(const struct settings *s, read_report *report, void *arg)
 	for (i = 0; info != NULL && (r = settings_at(s, SEC_CERTIFICATE, i)) != NULL; i++)
 		check_certificate(&c, r, info);
 	for (i = 0; (r = settings_at(s, SEC_CA, i)) != NULL; i++)
-		check_ca(&c, r);
+		check_ca(&c, r, info);
+	for (i = 0; (r = settings_at(s, SEC_LISTENER, i)) != NULL; i++)
+		check_verifying(&c, r);
 	for (int section = 0; section < SEC_RULES; section++)
 		for (i = 0; (r = settings_at(s, (enum section)section, i)) != NULL; i++)
 			check_pins(&c, r, v);

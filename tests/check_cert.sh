@@ -671,6 +671,35 @@ try "check: a CA that is not there" 0 'tlsward.ini:[0-9]+: warning: \[ca a\]: ca
 like "check: pins that are none" "$out" 'warning: \[peer a.example\]: certs cannot be used: .*text'
 unlike "check: the others are fine" "$out" '\[ca b\]|b\.example'
 
+# What a [ca] has ends, too.
+issue oldca 'Old Root' oldca root 20200101000000Z 20210101000000Z
+issue nextca 'Next Root' nextca root "$(date -u -d '+10 days' +%Y%m%d000000Z)" "$(date -u -d '+900 days' +%Y%m%d000000Z)"
+issue lastca 'Last Root' lastca root '' "$(date -u -d '+5 days' +%Y%m%d000000Z)"
+crl() { # NAME FROM TO: a CRL of Root One
+	openssl ca -gencrl -config "$P/ca.cnf" -cert "$P/root.pem" -keyfile "$P/root.key" \
+	    -crl_lastupdate "$2" -crl_nextupdate "$3" -out "$P/$1.crl" 2>"$P/log" || die "$(tail -n 3 "$P/log")"
+}
+yesterday=$(date -u -d yesterday +%Y%m%d000000Z)
+crl good "$yesterday" "$(date -u -d '+300 days' +%Y%m%d000000Z)"
+crl over 20200101000000Z 20200201000000Z
+fresh
+long=$T/root-long
+openssl req -x509 -key "$P/root.key" -subj '/CN=Root One' -days 900 -out "$long" 2>/dev/null
+printf '[ca a]\nfile = %s\n[ca b]\nfile = %s\n[ca c]\nfile = %s\n[ca d]\nfile = %s\ncrl = %s\n[ca e]\nfile = %s\ncrl = %s\n' \
+    "$P/oldca.pem" "$P/nextca.pem" "$P/lastca.pem" "$long" "$P/over.crl" "$long" "$P/good.crl" >>"$INI"
+try "check: a CA that has expired" 0 'warning: \[ca a\]: the authority CN=Old Root expired on 2021-01-01; renew it; until then what it has certified is refused' check
+like "check: at its line" "$out" "tlsward.ini:$(sed -n '/oldca/=' "$INI"): warning"
+like "check: a CA that is not yet valid" "$out" 'warning: \[ca b\]: the authority CN=Next Root is valid only from '
+like "check: a CA that will expire" "$out" 'warning: \[ca c\]: the authority CN=Last Root expires in [45] days; renew it$'
+like "check: a CRL that has ended" "$out" "tlsward.ini:$(sed -n '/over.crl/=' "$INI"): warning: \[ca d\]: .*over.crl: the CRL of CN=Root One should have been replaced by 2020-02-01 00:00; fetch it again; until then mail that needs it waits, with 451"
+unlike "check: the last one is in order" "$out" '\[ca e\]'
+printf '[listener 192.0.2.1:25]\nverifies = yes\nca = e\n[listener 192.0.2.2:25]\nca = e\n' >>"$INI"
+try "check: OpenSMTPD looks at no CRL" 0 "tlsward.ini:$(sed -n '/good.crl/=' "$INI"): warning: \[ca e\]: OpenSMTPD cannot check its crl, so at \[listener 192.0.2.1:25\], which verifies, .*451" check
+unlike "check: nor is it told of listeners that do not verify" "$out" '192.0.2.2'
+unlike "check: nor of a purpose that is not asked for" "$out" 'check its purpose'
+run set ca e purpose client
+try "check: nor at the purpose" 0 "warning: \[ca e\]: OpenSMTPD cannot check its purpose, so at .listener 192.0.2.1:25" check
+
 # ---- the hook ----
 
 HOOK="$TOP/conf/renew-hook.sh"
