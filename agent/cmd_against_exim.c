@@ -31,6 +31,7 @@ enum matters {
 	IF_SHOWN,		/* there is a [certificate] */
 	IF_CLEAR,		/* some mode is none: else a fixed `*` does as well */
 	IF_ASKED,		/* some client_cert is not none */
+	IF_ASKED_EVENT,		/* the same; Exim may be built without, and the call names no INI */
 	IF_CA,			/* certificates are asked for, and some rule names a ca */
 	IF_CRL,			/* some [ca] has a crl */
 	NEVER
@@ -55,6 +56,9 @@ static const struct option {
 	{ "tls_verify_certificates", "tlsward_ca", IF_CA,
 	    "certificates are verified with other CAs than the settings name" },
 	{ "tls_crl", "tlsward_crl", IF_CRL, "no crl of the settings is looked at" },
+	{ "event_action", "tlsward_element", IF_ASKED_EVENT,
+	    "what clients send behind their certificate is not seen, and mail that needs it waits, "
+	    "with 451; your own goes into TLSWARD_EVENTS" },
 	{ "tls_verify_hosts", "tlsward_demand", NEVER,
 	    "handshakes fail or not, whatever verifies says" },
 	{ "smtp_accept_max_per_host", "tlsward_preload", NEVER,
@@ -120,6 +124,7 @@ matters(const struct settings *s, const struct option *o)
 	case IF_CLEAR:
 		return some_rule(s, clear_base);
 	case IF_ASKED:
+	case IF_ASKED_EVENT:
 		return some_rule(s, asks);
 	case IF_CA:
 		return some_rule(s, asks) && some_rule(s, names_ca);
@@ -199,7 +204,7 @@ compare_call(struct exim *x, const struct option *o, const char *p, unsigned lin
 	else if (access(module, R_OK) < 0 && !told(x, module))
 		differs(x->a, SEV_ERROR, x->name, line, "%s calls the module %s: %s; set "
 		    "TLSWARD_MODULE", o->name, module, strerror(errno));
-	if (braced(&p, ini, sizeof(ini)) && !same_file(ini, x->a->ini) && !told(x, ini))
+	if (o->matters != IF_ASKED_EVENT && braced(&p, ini, sizeof(ini)) && !same_file(ini, x->a->ini) && !told(x, ini))
 		differs(x->a, SEV_ERROR, x->name, line, "%s has the settings of %s, not %s: set "
 		    "TLSWARD_INI = %s above the .include", o->name, ini, x->a->ini,
 		    ini_path(x->a, path));
@@ -212,7 +217,8 @@ not_ours(const struct exim *x, const struct option *o, const char *value, unsign
 	char shown[80];
 
 	/* what is fixed may be what the module would say */
-	if (!error && o->matters != NEVER && strcmp(value, offers ? "*" : "") == 0)
+	if (!error && o->matters != NEVER && (o->matters == IF_ASKED_EVENT ||
+	    strcmp(value, offers ? "*" : "") == 0))
 		return;
 	if (offers && value[0] == '\0') {
 		differs(x->a, SEV_ERROR, x->name, line, "%s is empty, so that Exim offers no TLS: "
@@ -233,8 +239,9 @@ compare_option(struct exim *x, const struct option *o)
 	unsigned line;
 
 	if (!option_value(x->text, o->name, value, sizeof(value), &line)) {
-		differs(x->a, SEV_WARNING, x->name, 0, "%s is not there: is this all that `exim -bP` "
-		    "printed?", o->name);
+		if (o->matters != IF_ASKED_EVENT || matters(x->a->s, o))
+			differs(x->a, SEV_WARNING, x->name, 0, "%s is not there: is this all that "
+			    "`exim -bP` printed?", o->name);
 		return;
 	}
 	if (strstr(value, "not displayable") != NULL) {
@@ -251,6 +258,23 @@ compare_option(struct exim *x, const struct option *o)
 	for (const char *q = value; (q = strstr(q, "${dlfunc")) != NULL && q < p; q++)
 		start = q + strlen("${dlfunc");
 	compare_call(x, o, start, line);
+}
+
+/* Sessions may be resumed only where no certificate is asked for. */
+static void
+compare_resumption(const struct exim *x)
+{
+	char value[VALUE_MAX];
+	unsigned line;
+
+	if (!some_rule(x->a->s, asks) ||
+	    !option_value(x->text, "tls_resumption_hosts", value, sizeof(value), &line) ||
+	    value[0] == '\0' || strstr(value, "{tlsward_ask}") != NULL)
+		return;
+	differs(x->a, SEV_WARNING, x->name, line, "tls_resumption_hosts = %.50s%s does not ask "
+	    "tlsward: of a resumed session's client nothing is known but its own certificate, and "
+	    "mail that needs more waits, with 451; take it out and set TLSWARD_RESUMPTION", value,
+	    strlen(value) > 50 ? "…" : "");
 }
 
 /* ---- where it listens ---- */
@@ -354,6 +378,7 @@ against_exim(const struct against *a, const char *name, const char *text)
 
 	for (i = 0; i < NOPTIONS; i++)
 		compare_option(&x, &options[i]);
+	compare_resumption(&x);
 	for (i = 0; (r = settings_at(a->s, SEC_LISTENER, i)) != NULL; i++)
 		compare_listener(&x, r);
 	while (x.ntold > 0)
