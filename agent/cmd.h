@@ -8,11 +8,13 @@
 #ifndef TLSWARD_AGENT_CMD_H
 #define TLSWARD_AGENT_CMD_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
+#include "read.h"
 #include "settings.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -111,7 +113,23 @@ unsigned setting_line(const struct settings *, const struct rule *, enum key);
  */
 void put_folded(size_t column, size_t indent, const char *text);
 
-/* Writes text with control characters as \xHH: nothing that a terminal would act on. */
-void put_text(FILE *, const char *);
+/*
+ * Octets of the printable character of UTF-8 (RFC 3629: shortest form, no
+ * surrogates, up to U+10FFFF) that text begins with, 0 if there is none: C0 and
+ * C1 controls, and what is no UTF-8, which a terminal may take for C1.
+ */
+size_t text_length(const char *text);
+
+/*
+ * Writes text with all else as \xHH, so that there is nothing that a terminal
+ * would act on; put_message as printf(3) does, newlines as they are.  All that
+ * has others' data in it goes out by these, by put_folded or by cmd_error and
+ * cmd_usage, which use them.  They return the columns.
+ */
+size_t put_text(FILE *, const char *);
+size_t put_message(FILE *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+size_t put_vmessage(FILE *, const char *format, va_list) __attribute__((format(printf, 2, 0)));
+/* A read_report: f is a FILE. */
+void put_report(void *f, enum severity, const char *path, unsigned line, const char *text);
 
 #endif

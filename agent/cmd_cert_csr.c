@@ -227,11 +227,11 @@ request(const struct cmd *c, struct wish *w)
 	keystore_keep(&w->ks);
 	make_key_text(k.key, text);
 	if (k.fresh)
-		fprintf(stderr, "%s: new, %s; %s\n", k.path, text, w->access.text);
+		put_message(stderr, "%s: new, %s; %s\n", k.path, text, w->access.text);
 	else
-		fprintf(stderr, "%s: used, %s\n", k.path, text);
+		put_message(stderr, "%s: used, %s\n", k.path, text);
 	if (w->out != NULL)
-		fprintf(stderr, "%s: the request\n", w->out);
+		put_message(stderr, "%s: the request\n", w->out);
 	fprintf(stderr, "Send the request to the CA; then, with what it sends back:\n"
 	    "  %s cert import %s --cert FILE\n%s", cmd_self(c), w->name,
 	    there ? "Until then all stays as it is.\n" : "");

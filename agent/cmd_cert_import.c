@@ -165,7 +165,7 @@ install(const struct cmd *c, struct import *im, struct keystore *ks, const struc
 	p.key = key_data;
 	p.cert = cert_data;
 	if (nothing_new(ks, s, &p) && im->group == NULL) {
-		printf("%s: nothing to change: %s is this certificate, until %s\n", c->ini, im->name,
+		put_message(stdout, "%s: nothing to change: %s is this certificate, until %s\n", c->ini, im->name,
 		    chain_date(X509_get0_notAfter(leaf), date));
 		status = EXIT_DONE;
 		goto out;
@@ -180,7 +180,7 @@ install(const struct cmd *c, struct import *im, struct keystore *ks, const struc
 	    im->from);
 	status = cert_install(c, ks, s, &p);
 	if (status == EXIT_DONE && im->chain.left_out > 0)
-		printf("Left out: %d certificate%s that the chain does not need.\n", im->chain.left_out,
+		put_message(stdout, "Left out: %d certificate%s that the chain does not need.\n", im->chain.left_out,
 		    im->chain.left_out == 1 ? "" : "s");
 out:
 	BIO_free(key_pem);
@@ -203,7 +203,7 @@ for_a_server(const struct import *im, const char *source)
 		    "client's CA goes into a [ca] (--force imports it all the same)", source);
 		return false;
 	}
-	fprintf(stderr, "tlsward: warning: %s: the %scertificate has no DNS names: clients that look "
+	put_message(stderr, "tlsward: warning: %s: the %scertificate has no DNS names: clients that look "
 	    "for the server's name do not find it\n", source, ca ? "CA " : "");
 	return true;
 }
@@ -222,7 +222,7 @@ import(const struct cmd *c, struct import *im, struct keystore *ks, const struct
 	if (im->chain.fault[0] != '\0' && !im->force)
 		return cmd_error("%s: %s (--force imports it all the same)", source, im->chain.fault);
 	if (im->chain.fault[0] != '\0')
-		fprintf(stderr, "tlsward: warning: %s: %s\n", source, im->chain.fault);
+		put_message(stderr, "tlsward: warning: %s: %s\n", source, im->chain.fault);
 	if (!for_a_server(im, source))
 		return EXIT_FAILED;
 	return install(c, im, ks, s);

@@ -160,10 +160,10 @@ put_validity(const struct cert_info *i)
 {
 	char from[32], to[32];
 
-	printf("  %-14s %s to %s UTC", "valid", date_text(i->not_before, SECOND, from),
+	put_message(stdout, "  %-14s %s to %s UTC", "valid", date_text(i->not_before, SECOND, from),
 	    date_text(i->not_after, SECOND, to));
 	if (i->days_left >= 0)
-		printf(" (%ld day%s left)\n", i->days_left, i->days_left == 1 ? "" : "s");
+		put_message(stdout, " (%ld day%s left)\n", i->days_left, i->days_left == 1 ? "" : "s");
 	else
 		printf(" (over)\n");
 }
@@ -197,12 +197,12 @@ put_item(const struct item *it)
 	const struct rule *r;
 
 	if (it->rule != NULL)
-		printf("%s\n", section_text(SEC_CERTIFICATE, it->name, title));
+		put_message(stdout, "%s\n", section_text(SEC_CERTIFICATE, it->name, title));
 	put_row("file", it->file);
 	if (it->key != NULL) {
 		printf("  %-14s ", "key");
 		put_text(stdout, it->key);
-		printf("%s%s\n", it->info.key_denied ? " (not readable for this user, so not compared)" :
+		put_message(stdout, "%s%s\n", it->info.key_denied ? " (not readable for this user, so not compared)" :
 		    it->info.has_key && it->info.key_matches ? " (matches)" : "",
 		    it->info.key_open ? " (readable for everybody: chmod o-r it)" : "");
 	}
@@ -262,7 +262,7 @@ list(const struct cmd *c, const struct settings *s, const struct keystore *ks, s
 		json_string(&j, "file", c->ini);
 		json_array(&j, "certificates");
 	} else if (settings_count(s, SEC_CERTIFICATE) == 0) {
-		printf("%s: no certificates; `tlsward cert create` or `import` adds one\n", c->ini);
+		put_message(stdout, "%s: no certificates; `tlsward cert create` or `import` adds one\n", c->ini);
 	} else {
 		printf("%-*s %-16s %-10s %5s  %-9s NAMES\n", width, "NAME", "STATE", "EXPIRES", "DAYS",
 		    "KEY");

@@ -25,7 +25,7 @@ finding(void *arg, enum severity severity, const char *path, unsigned line, cons
 	else
 		all->warnings++;
 	if (all->json == NULL) {
-		read_report_file(stdout, severity, path, line, text);
+		put_report(stdout, severity, path, line, text);
 		return;
 	}
 	json_object(all->json, NULL);
@@ -84,9 +84,9 @@ cmd_check(struct cmd *c, int argc, char **argv)
 		json_bool(&j, "ok", s != NULL && all.errors == 0);
 		json_end(&j);
 	} else if (s != NULL && all.errors + all.warnings == 0) {
-		printf("%s: no errors, no warnings\n", c->ini);
+		put_message(stdout, "%s: no errors, no warnings\n", c->ini);
 	} else {
-		printf("%s: %u error%s, %u warning%s\n", c->ini, all.errors, plural(all.errors),
+		put_message(stdout, "%s: %u error%s, %u warning%s\n", c->ini, all.errors, plural(all.errors),
 		    all.warnings, plural(all.warnings));
 	}
 	settings_free(s);

@@ -106,7 +106,7 @@ take_warning(void *arg, enum severity severity, const char *path, unsigned line,
 		for (i = 0; i < w->before->count; i++)
 			if (strcmp(w->before->text[i], text) == 0)
 				return;
-		read_report_file(stderr, severity, path, line, text);
+		put_report(stderr, severity, path, line, text);
 		return;
 	}
 	more = reallocarray(w->text, w->count + 1, sizeof(*more));
@@ -184,7 +184,7 @@ put_state(const struct target *t, const char *value, enum key k)
 	if (value != NULL)
 		put_text(stdout, value);
 	else if (preset != NULL)
-		printf("(not set, default %s)", preset);
+		put_message(stdout, "(not set, default %s)", preset);
 	else
 		printf("(not set)");
 }
@@ -221,16 +221,16 @@ tell(const struct cmd *c, const struct target *t, const struct edit *e,
 	if (c->json) {
 		tell_json(c, t, e, res, was, is);
 	} else if (res->status == EDIT_SAME) {
-		printf("%s: nothing to change: %s", c->ini, section);
+		put_message(stdout, "%s: nothing to change: %s", c->ini, section);
 		if (key) {
-			printf(" %s = ", key_table[e->key].name);
+			put_message(stdout, " %s = ", key_table[e->key].name);
 			put_state(t, is, e->key);
 		} else {
 			printf(" is not there");
 		}
 		printf("\n");
 	} else if (key) {
-		printf("%s: %s %s: ", c->ini, section, key_table[e->key].name);
+		put_message(stdout, "%s: %s %s: ", c->ini, section, key_table[e->key].name);
 		if (old != NULL)
 			put_state(t, was, e->key);
 		else
@@ -239,11 +239,11 @@ tell(const struct cmd *c, const struct target *t, const struct edit *e,
 		put_state(t, is, e->key);
 		printf("\n");
 		if (e->op == EDIT_UNSET && sets_nothing(res->settings, t))
-			printf("%s: %s has no setting any more, and is met still: "
+			put_message(stdout, "%s: %s has no setting any more, and is met still: "
 			    "`tlsward unset %s %s` removes it\n", c->ini, section,
 			    section_words[t->section], t->name);
 	} else {
-		printf("%s: %s removed\n", c->ini, section);
+		put_message(stdout, "%s: %s removed\n", c->ini, section);
 	}
 	free(was);
 	free(is);
@@ -269,7 +269,7 @@ apply(const struct cmd *c, const struct target *t, const struct edit *e)
 		cmd_error("%s", res.text);
 		if (status == EDIT_INVALID && (e->key == KEY_FILE || e->key == KEY_KEY) &&
 		    e->op == EDIT_SET && t->section == SEC_CERTIFICATE)
-			fprintf(stderr, "`tlsward cert import %s --cert FILE --key FILE` takes both "
+			put_message(stderr, "`tlsward cert import %s --cert FILE --key FILE` takes both "
 			    "at once.\n", t->name);
 		settings_free(known);
 	}

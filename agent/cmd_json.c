@@ -1,55 +1,28 @@
 #include <inttypes.h>
 #include <stddef.h>
 
+#include "cmd.h"
 #include "cmd_json.h"
-
-/*
- * Length of the UTF-8 sequence at p (RFC 3629: shortest form, no surrogates,
- * up to U+10FFFF), 0 if there is none.
- */
-static size_t
-utf8_length(const unsigned char *p)
-{
-	unsigned low = 0x80, high = 0xbf;
-	size_t n, i;
-
-	if (p[0] < 0x80)
-		return 1;
-	if (p[0] < 0xc2 || p[0] > 0xf4)
-		return 0;
-	n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-	if (p[0] == 0xe0)
-		low = 0xa0;
-	else if (p[0] == 0xed)
-		high = 0x9f;
-	else if (p[0] == 0xf0)
-		low = 0x90;
-	else if (p[0] == 0xf4)
-		high = 0x8f;
-	for (i = 1; i < n; i++, low = 0x80, high = 0xbf)
-		if (p[i] < low || p[i] > high)
-			return 0;
-	return n;
-}
 
 static void
 quoted(FILE *f, const char *text)
 {
-	const unsigned char *p = (const unsigned char *)text;
 	size_t n;
 
 	fputc('"', f);
-	for (; *p != '\0'; p += n) {
-		n = utf8_length(p);
-		if (n == 0) {
-			fputs("\\ufffd", f);
-			n = 1;
-		} else if (*p == '"' || *p == '\\') {
-			fprintf(f, "\\%c", *p);
-		} else if (*p < 0x20 || *p == 0x7f) {
-			fprintf(f, "\\u%04x", *p);
-		} else {
+	for (; *text != '\0'; text += n) {
+		const unsigned char *p = (const unsigned char *)text;
+
+		if ((n = text_length(text)) > 0) {
+			if (*p == '"' || *p == '\\')
+				fputc('\\', f);
 			fwrite(p, 1, n, f);
+		} else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) {	/* C1 */
+			fprintf(f, "\\u%04x", p[1]);
+			n = 2;
+		} else {
+			fprintf(f, "\\u%04x", p[0] < 0x80 ? p[0] : 0xfffdu);
+			n = 1;
 		}
 	}
 	fputc('"', f);

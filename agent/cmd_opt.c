@@ -16,7 +16,7 @@ cmd_error(const char *format, ...)
 	fflush(stdout);
 	fputs("tlsward: ", stderr);
 	va_start(ap, format);
-	vfprintf(stderr, format, ap);
+	put_vmessage(stderr, format, ap);
 	va_end(ap);
 	fputc('\n', stderr);
 	return EXIT_FAILED;
@@ -42,7 +42,7 @@ cmd_usage(const struct cmd *c, const char *format, ...)
 	fflush(stdout);
 	fprintf(stderr, "tlsward %s: ", c->name);
 	va_start(ap, format);
-	vfprintf(stderr, format, ap);
+	put_vmessage(stderr, format, ap);
 	va_end(ap);
 	fprintf(stderr, "\nSee `tlsward %s --help`.\n", c->name);
 	return EXIT_USAGE;

@@ -42,9 +42,9 @@ put_certificate(const struct probe_result *r)
 
 	printf("  certificate  ");
 	put_text(stdout, r->subject);
-	printf("\n               %s\n", cert_pin_text(r->chain[0], false, pin));
-	printf("               valid from %s to %s\n", date(r->not_before, from), date(r->not_after, to));
-	printf("               %zu certificate%s sent\n", r->chain_len, r->chain_len == 1 ? "" : "s");
+	put_message(stdout, "\n               %s\n", cert_pin_text(r->chain[0], false, pin));
+	put_message(stdout, "               valid from %s to %s\n", date(r->not_before, from), date(r->not_after, to));
+	put_message(stdout, "               %zu certificate%s sent\n", r->chain_len, r->chain_len == 1 ? "" : "s");
 }
 
 static void
@@ -53,18 +53,18 @@ put_text_look(const struct probe_target *t, const struct look *l)
 	const struct probe_result *r = &l->result;
 	char address[ADDR_TEXT], bits[16];
 
-	printf("listener %s", addr_format_listener(&t->listener, address));
+	put_message(stdout, "listener %s", addr_format_listener(&t->listener, address));
 	if (t->sni[0] != '\0')
-		printf(", asked for %s", t->sni);
+		put_message(stdout, ", asked for %s", t->sni);
 	printf("\n");
 	if (t->sni[0] == '\0' && r->reachable)
-		printf("  server       %s, %s\n", r->software[0] != '\0' ? r->software : "of unknown make",
+		put_message(stdout, "  server       %s, %s\n", r->software[0] != '\0' ? r->software : "of unknown make",
 		    r->smtps ? "TLS at once" : r->starttls ? "STARTTLS" : "no STARTTLS");
 	if (r->tls) {
-		printf("  TLS          %s, %s, %u bits\n", r->version != TLS_NONE ?
+		put_message(stdout, "  TLS          %s, %s, %u bits\n", r->version != TLS_NONE ?
 		    key_text(KEY_MIN_TLS, r->version, bits) : "?", r->cipher, r->bits);
 		put_certificate(r);
-		printf("  client cert  %s\n", r->insists ? "required" : r->asks ? "asked for" : "not asked for");
+		put_message(stdout, "  client cert  %s\n", r->insists ? "required" : r->asks ? "asked for" : "not asked for");
 	}
 	for (size_t i = 0; i < l->nfound; i++) {
 		printf("  ! ");

@@ -65,7 +65,7 @@ say(struct setup *su, enum outcome what, const char *format, ...)
 	}
 	printf("%-7s ", word);
 	va_start(ap, format);
-	vprintf(format, ap);
+	put_vmessage(stdout, format, ap);
 	va_end(ap);
 	printf("\n");
 	fflush(stdout);

@@ -15,7 +15,7 @@ cmd_settings(const struct cmd *c)
 {
 	const struct compiled form = { .map = true, .save = true };
 
-	return compiled_read(c->ini, &form, NULL, read_report_file, stderr);
+	return compiled_read(c->ini, &form, NULL, put_report, stderr);
 }
 
 int
@@ -41,7 +41,7 @@ unknown_key(const struct cmd *c, enum section section, const char *word)
 		if (key_allowed(k, section))
 			words[n++] = key_table[k].name;
 	if (known == KEY_MAX)
-		fprintf(stderr, "tlsward %s: there is no setting \"%.64s\"%s\n", c->name, word,
+		put_message(stderr, "tlsward %s: there is no setting \"%.64s\"%s\n", c->name, word,
 		    meant(word, words, n, hint));
 	else
 		fprintf(stderr, "tlsward %s: a [%s] takes no %s\n", c->name,
@@ -70,39 +70,6 @@ read_number(const char *text, unsigned lo, unsigned hi, unsigned *out)
 		return false;
 	*out = (unsigned)n;
 	return true;
-}
-
-void
-put_text(FILE *f, const char *text)
-{
-	for (; *text != '\0'; text++) {
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			fprintf(f, "\\x%02X", (unsigned char)*text);
-		else
-			fputc(*text, f);
-	}
-}
-
-void
-put_folded(size_t column, size_t indent, const char *text)
-{
-	bool first = true;
-	size_t word;
-
-	for (; *text != '\0'; text += word, text += strspn(text, " ")) {
-		word = strcspn(text, " ");
-		if (!first && column + 1 + word > 78) {
-			printf("\n%*s", (int)indent, "");
-			column = indent;
-		} else if (!first) {
-			putchar(' ');
-			column++;
-		}
-		printf("%.*s", (int)word, text);
-		column += word;
-		first = false;
-	}
-	putchar('\n');
 }
 
 static void
@@ -157,7 +124,7 @@ put_value(FILE *f, const struct settings *s, const struct rule *r, enum key k)
 	case TYPE_REF:
 	case TYPE_PATH:
 		if ((text = settings_text(s, r, k)) != NULL)
-			put_text(f, text);
+			fputs(text, f);
 		break;
 	case TYPE_NAMES:
 	case TYPE_PINS:

@@ -53,7 +53,7 @@ run(struct cmd *c, int argc, char **argv)
 		}
 		words[i] = commands[i].name;
 	}
-	fprintf(stderr, "tlsward: there is no command \"%.64s\"%s\nSee `tlsward --help`.\n",
+	put_message(stderr, "tlsward: there is no command \"%.64s\"%s\nSee `tlsward --help`.\n",
 	    argv[0], meant(argv[0], words, NCOMMANDS, hint));
 	return EXIT_USAGE;
 }
@@ -90,7 +90,7 @@ main(int argc, char **argv)
 			if (strcmp(argv[i], "-c") == 0)
 				fprintf(stderr, "tlsward: -c needs a file\n");
 			else
-				fprintf(stderr, "tlsward: unknown option %.64s before the command\n",
+				put_message(stderr, "tlsward: unknown option %.64s before the command\n",
 				    argv[i]);
 			fprintf(stderr, "See `tlsward --help`.\n");
 			return EXIT_USAGE;

@@ -106,7 +106,7 @@ new_key() { # FILE [ALGORITHM OPTION...]
 issue() {
 	local from=${5:-$(date -u -d yesterday +%Y%m%d000000Z)} to=${6:-$(date -u -d '+90 days' +%Y%m%d000000Z)}
 	[ -e "$P/$1.key" ] || new_key "$P/$1.key"
-	openssl req -new -key "$P/$1.key" -subj "/CN=$2" -addext "subjectAltName=DNS:$2" -out "$P/$1.csr" 2>/dev/null
+	openssl req -new -key "$P/$1.key" -utf8 -subj "/CN=$2" -addext "subjectAltName=DNS:${2//[^ -~]/}" -out "$P/$1.csr" 2>/dev/null
 	if [ "$3" = "$1" ]; then
 		openssl ca -batch -notext -config "$P/ca.cnf" -selfsign -keyfile "$P/$1.key" -in "$P/$1.csr" \
 		    -extensions "$4" -startdate "$from" -enddate "$to" -out "$P/$1.pem" >/dev/null 2>"$P/log"
@@ -611,6 +611,11 @@ json "show --json" 'j["certificate"]["names"], j["certificate"]["key_bits"], j["
 try "show FILE" 0 '^  subject +CN=Inter One' cert show "$P/inter1.pem"
 json "show FILE --json: expired" 'j["certificate"]["state"], j["certificate"]["days_left"] < -1000, j["certificate"]["name"]' \
     "expired True None" cert show "$P/expired.pem" --json
+issue odd "Odd $(printf '\302\23331m')" odd root
+issue oddleaf oddleaf.example.org odd leaf
+try "show FILE: C1 in a name" 0 'issuer +CN=Odd .xC2.x9B31m$' cert show "$P/oddleaf.pem"
+try "import: C1 in a name" 0 'the certificate of Odd .xC2.x9B31m is missing' cert import odd --cert "$P/oddleaf.pem" --key "$P/oddleaf.key"
+run cert delete odd
 try "show FILE: DER" 1 'holds DER, not PEM; convert it' cert show "$P/leaf.der"
 try "show FILE: a directory" 1 'is a directory' cert show "$P"
 try "show: no such" 1 'there is no \[certificate y\], and no file y' cert show y

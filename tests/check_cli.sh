@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 [ -x "$TLSWARD" ] || skip_all "build/tlsward is not built"
 need_cmd openssl
-make_cert ca	# a [ca] whose file is there
+CERT_DAYS=60 make_cert ca	# a [ca] whose file is there
 
 INI=$T/etc/cli.ini
 STATE=$T/state
@@ -319,6 +319,43 @@ try "an empty file is an error" 1 'cli.ini: is empty: .*`\[server\]`' check
 fresh
 sed -i "s/^mode = offer.*/mode = Require/" "$INI"
 try "a slip of a value" 1 'cli.ini:3: mode: .*did you mean `require`' check
+
+# ---- what a terminal must not see ----
+# Others' data with ESC, C1 in UTF-8 and C1 as an octet: in settings, in what the agent
+# left, in what is typed.  Nothing of it may come out as it is.
+fresh
+esc=$'\033[31m' c1=$'\302\233' raw=$'\233' good=bücher
+tame() { # NAME: out and err of the last run have none of it
+	is "$1: nothing for a terminal" "$(cat "$T/out" "$T/err" | LC_ALL=C grep -ac $'\033\|\302\233\|\233[^\200-\277]')" 0
+}
+printf '[ca odd]\nfile = /none%s%s%sm.pem\n[certificate odd]\nfile = /%s%s.pem\nkey = /%s.key\n' "$good" "$c1" "$raw" "$c1" "$raw" "$raw" >>"$INI"
+try "check: odd octets of a path" 0 '/nonebücher.xC2.x9B.x9Bm.pem' check
+tame check
+try "show: odd octets of a path" 0 '/nonebücher.xC2.x9B.x9Bm.pem' show ca odd
+tame show
+try "cert list: odd octets of a path" 0 '^odd +unreadable' cert list
+tame "cert list"
+run cert show odd
+tame "cert show"
+json "JSON: C1 is escaped" '[ord(x) for x in j["sections"][0]["settings"]["file"]["value"][11:]]' '[155, 65533, 109, 46, 112, 101, 109]' show ca odd --json
+unlike "JSON: in the output, too" "$(LC_ALL=C cat -v "$T/out")" 'M-BM-|\^\['
+mkdir -p "$STATE/agent"
+printf '198.51.100.7:25%s\tsni%s\tmx\t1700000000\t3\t1\t1\t1\t\tit shows%s %s%s\n' "$esc" "$raw" "$c1" "$esc" "$raw" >"$STATE/agent/probe"
+try "status: odd octets of a probe" 0 'asked for sni.x9B: it shows.xC2.x9B .x1B\[31m.x9B' status
+like "status: of a listener" "$out" '198.51.100.7:25.x1B\[31m, asked'
+tame status
+rm "$STATE/agent/probe"
+for cmd in "$esc$raw" "show $raw$c1" "set server mode $c1$raw" "explain --from $c1$raw" "cert show /$c1$raw"; do
+	# shellcheck disable=SC2086
+	run $cmd
+	tame "an argument of ${cmd%% *}"
+done
+sed -i "s,^state_dir = .*,state_dir = /none$c1$raw," "$INI"
+run status
+tame "status: state_dir"
+run setup --dry-run
+tame "setup: state_dir"
+fresh
 
 # ---- setup ----
 # Really made only where this shell can have an /etc and /var/lib of its own.
