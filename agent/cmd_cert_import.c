@@ -83,27 +83,6 @@ find_key(const struct cmd *c, struct import *im, const struct keystore *ks,
 	return false;
 }
 
-static bool
-read_pair(const struct cmd *c, struct import *im, const struct keystore *ks,
-    const struct settings *s)
-{
-	char why[READ_WHY];
-
-	if (im->pkcs12 != NULL) {
-		snprintf(im->from, sizeof(im->from), "%s", im->pkcs12);
-		if (read_pkcs12(im->pkcs12, &im->secret, &im->private, &im->given, why))
-			return true;
-	} else if ((im->given = read_certificates(im->cert, why)) != NULL) {
-		if (im->key == NULL)
-			return find_key(c, im, ks, s);
-		snprintf(im->from, sizeof(im->from), "%s", im->key);
-		if ((im->private = read_key(im->key, &im->secret, why)) != NULL)
-			return true;
-	}
-	cmd_error("%s", why);
-	return false;
-}
-
 /* With --pkcs12, --cert brings the chain. */
 static bool
 read_more(struct import *im)
@@ -123,6 +102,27 @@ read_more(struct import *im)
 			X509_free(x);
 	sk_X509_free(more);
 	return true;
+}
+
+/* What the files hold, and whoever has the passphrases.  No key is looked for in the store. */
+static bool
+read_files(struct import *im)
+{
+	char why[READ_WHY];
+
+	if (im->pkcs12 != NULL) {
+		snprintf(im->from, sizeof(im->from), "%s", im->pkcs12);
+		if (read_pkcs12(im->pkcs12, &im->secret, &im->private, &im->given, why))
+			return read_more(im);
+	} else if ((im->given = read_certificates(im->cert, why)) != NULL) {
+		if (im->key == NULL)
+			return true;
+		snprintf(im->from, sizeof(im->from), "%s", im->key);
+		if ((im->private = read_key(im->key, &im->secret, why)) != NULL)
+			return true;
+	}
+	cmd_error("%s", why);
+	return false;
 }
 
 /* ---- into the store ---- */
@@ -214,7 +214,7 @@ import(const struct cmd *c, struct import *im, struct keystore *ks, const struct
 	const char *source = im->cert != NULL ? im->cert : im->pkcs12;
 	char why[READ_WHY];
 
-	if (!read_pair(c, im, ks, s) || !read_more(im))
+	if (im->private == NULL && !find_key(c, im, ks, s))
 		return EXIT_FAILED;
 	if (!chain_sort(&im->chain, im->private, im->given, why, sizeof(why)))
 		return cmd_error("%s: %s in %s; name the key that it was requested with", source, why,
@@ -270,7 +270,13 @@ cert_import(struct cmd *c, int argc, char **argv)
 		return c->status;
 	im.name = name;
 	c->status = EXIT_FAILED;
+	/* An error of the settings shows before anybody is asked for a passphrase ... */
 	if ((s = cmd_settings(c)) == NULL)
+		goto out;
+	settings_free(s);
+	s = NULL;
+	/* ... and the store is not locked while somebody types one. */
+	if (!read_files(&im) || (s = cmd_settings(c)) == NULL)
 		goto out;
 	if (!keystore_open(&ks, c->ini, true, why))
 		cmd_error("%s", why);

@@ -358,35 +358,58 @@ read_key(const char *path, struct secret *s, char why[READ_WHY])
 
 /* ---- PKCS#12 ---- */
 
-static bool
-opens(PKCS12 *p12, struct secret *s)
-{
-	if (!PKCS12_mac_present(p12))
-		return true;
-	if (PKCS12_verify_mac(p12, "", 0) == 1 || PKCS12_verify_mac(p12, NULL, 0) == 1)
-		return true;
-	do
-		if (secret_get(s) && PKCS12_verify_mac(p12, s->text, -1) == 1)
-			return true;
-	while (secret_again(s));
-	return false;
-}
-
 /* PKCS12_parse with what it found in the one stack. */
 static bool
-take_apart(PKCS12 *p12, const struct secret *s, EVP_PKEY **key, STACK_OF(X509) **certs)
+take_apart(PKCS12 *p12, const char *pass, EVP_PKEY **key, STACK_OF(X509) **certs)
 {
 	X509 *leaf = NULL;
 
 	*key = NULL;
 	*certs = NULL;
-	if (PKCS12_parse(p12, s->have ? s->text : "", key, &leaf, certs) != 1)
+	if (PKCS12_parse(p12, pass, key, &leaf, certs) != 1)
 		return false;
 	if (*certs == NULL)
 		*certs = sk_X509_new_null();
 	if (leaf != NULL && (*certs == NULL || sk_X509_push(*certs, leaf) <= 0))
 		X509_free(leaf);
 	return true;
+}
+
+/*
+ * Without a MAC (RFC 7292, section 4) only what comes out tells whether it is
+ * the one.  PKCS12_parse takes a passphrase for such a file only if a MAC
+ * confirms it, so it gets one.
+ */
+static bool
+is_passphrase(PKCS12 *p12, bool mac, const char *pass)
+{
+	STACK_OF(X509) *certs;
+	EVP_PKEY *key;
+	bool ok;
+
+	if (mac)
+		return PKCS12_verify_mac(p12, pass, -1) == 1 ||
+		    (*pass == '\0' && PKCS12_verify_mac(p12, NULL, 0) == 1);
+	if (*pass != '\0' && PKCS12_set_mac(p12, pass, -1, NULL, 0, 1, EVP_sha256()) != 1)
+		return false;
+	ok = take_apart(p12, pass, &key, &certs);
+	EVP_PKEY_free(key);
+	sk_X509_pop_free(certs, X509_free);
+	return ok;
+}
+
+static bool
+opens(PKCS12 *p12, struct secret *s)
+{
+	bool mac = PKCS12_mac_present(p12) == 1;
+
+	if (is_passphrase(p12, mac, ""))
+		return true;
+	do
+		if (secret_get(s) && is_passphrase(p12, mac, s->text))
+			return true;
+	while (secret_again(s));
+	return false;
 }
 
 bool
@@ -417,7 +440,7 @@ read_pkcs12(const char *path, struct secret *s, EVP_PKEY **key, STACK_OF(X509) *
 			    "and --key", path);
 	} else if (!opens(p12, s)) {
 		wrong_passphrase(s, path, why);
-	} else if (!take_apart(p12, s, key, certs)) {
+	} else if (!take_apart(p12, s->have ? s->text : "", key, certs)) {
 		snprintf(why, READ_WHY, "%s: its content cannot be decrypted: %s", path,
 		    ERR_reason_error_string(ERR_peek_last_error()) != NULL ?
 		    ERR_reason_error_string(ERR_peek_last_error()) : "it is damaged");

@@ -145,6 +145,8 @@ openssl ec -in "$P/leaf.key" -aes128 -passout file:"$P/pass" -out "$P/leaf-old.k
 p12() { openssl pkcs12 -export -inkey "$P/leaf.key" -in "$P/chain.pem" "$@"; }
 p12 -passout file:"$P/pass" -out "$P/leaf.p12"
 p12 -passout pass: -out "$P/open.p12"
+p12 -nomac -passout file:"$P/pass" -out "$P/nomac.p12"
+p12 -nomac -keypbe NONE -certpbe NONE -passout pass: -out "$P/clear.p12"
 p12 -legacy -passout file:"$P/pass" -out "$P/legacy.p12" 2>/dev/null
 
 # ---- the command ----
@@ -370,7 +372,7 @@ for f in leaf-enc.key leaf-enc.der leaf-old.key; do
 	refused "import: $f: no terminal" 'encrypted, and there is no terminal .*--passphrase-file' \
 	    cert import x --cert "$P/chain.pem" --key "$P/$f"
 done
-for f in leaf legacy; do
+for f in leaf legacy nomac; do
 	fresh
 	[ -s "$P/$f.p12" ] || { skip "import: $f.p12" "openssl has no legacy provider"; continue; }
 	try "import: $f.p12" 0 'x.pem: until .*leaf and 2 issuers' cert import x --pkcs12 "$P/$f.p12" --passphrase-file "$P/pass"
@@ -379,6 +381,8 @@ for f in leaf legacy; do
 done
 fresh
 try "import: PKCS#12 with an empty passphrase asks nothing" 0 'x.pem: until' cert import x --pkcs12 "$P/open.p12"
+fresh
+try "import: nor one in the clear, without a MAC" 0 'x.pem: until' cert import x --pkcs12 "$P/clear.p12"
 chmod 0644 "$P/pass"
 refused "import: a passphrase that others can read" 'pass: others can read or write it; chmod 0600' \
     cert import x --cert "$P/chain.pem" --key "$P/leaf-enc.key" --passphrase-file "$P/pass"
@@ -398,6 +402,7 @@ typed() {
 	for word; do
 		n=$((n + 1))
 		wait_for 10 eval "[ \"\$(grep -o 'Passphrase of' '$T/screen' | wc -l)\" -ge $n ]"
+		[ -z "${MEANWHILE:-}" ] || "$TLSWARD" -c "$INI" $MEANWHILE >"$T/meanwhile" 2>&1
 		ps -eo args | grep -F "$word" | grep -v grep
 		printf '%s\n' "$word" >&9
 	done
@@ -410,6 +415,13 @@ if command -v script >/dev/null; then
 	fresh
 	out=$(typed 'open sesame')
 	like "terminal: asked, and imported" "$out" 'rc=0'
+	fresh
+	out=$(MEANWHILE='cert create other --dns other.example' typed 'open sesame')
+	like "terminal: another command has the store meanwhile" "$(cat "$T/meanwhile")" '\[certificate other\] added'
+	like "terminal: and the import still works" "$out" 'rc=0'
+	is "terminal: both are there" "$(grep -c '^\[certificate' "$INI")" 2
+	fresh
+	out=$(typed 'open sesame')
 	like "terminal: the prompt names the file" "$out" "^Passphrase of $P/leaf-enc.key: $"
 	unlike "terminal: no echo, and in no argument list" "$out" 'sesame'
 	check "terminal: a pair" same_key "$CERTS/x.pem" "$CERTS/x.key"
