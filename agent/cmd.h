@@ -88,7 +88,9 @@ struct settings *cmd_settings(const struct cmd *);
 
 /* Says that there is no such section, and which there are; EXIT_USAGE. */
 int unknown_section(const struct cmd *, const char *word);
-/* Likewise for a key that the section does not take. */
+/* Which [section NAME]s there are, after a message that one is not, on stderr. */
+void tell_sections(const struct settings *, enum section);
+/* Says that the section does not take that key, and which it does; EXIT_USAGE. */
 int unknown_key(const struct cmd *, enum section, const char *word);
 
 /*

@@ -119,13 +119,10 @@ cert_user(const struct settings *s, const char *name, size_t nth)
 int
 cert_no_such(const struct cmd *c, const struct settings *s, const char *name, const char *also)
 {
-	const struct rule *r;
-
 	cmd_error("%s: there is no [certificate %s]%s", c->ini, name, also);
-	for (size_t i = 0; (r = settings_at(s, SEC_CERTIFICATE, i)) != NULL; i++)
-		put_message(stderr, "%s%s", i == 0 ? "There are: " : ", ", settings_name(s, r));
-	fprintf(stderr, settings_count(s, SEC_CERTIFICATE) > 0 ? "\n" :
-	    "There are none; `tlsward cert create` or `import` adds one.\n");
+	tell_sections(s, SEC_CERTIFICATE);
+	if (settings_count(s, SEC_CERTIFICATE) == 0)
+		fprintf(stderr, "`tlsward cert create` or `import` adds one.\n");
 	return EXIT_FAILED;
 }
 

@@ -266,7 +266,12 @@ apply(const struct cmd *c, const struct target *t, const struct edit *e)
 		(void)fflush(stdout);
 		(void)compiled_save_settled(res.settings, &form);
 	} else {
-		cmd_error("%s", res.text);
+		cmd_error("%s%s%s", status == EDIT_NO_SECTION ? c->ini : "",
+		    status == EDIT_NO_SECTION ? ": " : "", res.text);
+		if (status == EDIT_NO_SECTION && known == NULL)
+			known = settings_read(c->ini, false, NULL, NULL);
+		if (status == EDIT_NO_SECTION && known != NULL)
+			tell_sections(known, t->section);
 		if (status == EDIT_INVALID && (e->key == KEY_FILE || e->key == KEY_KEY) &&
 		    e->op == EDIT_SET && t->section == SEC_CERTIFICATE)
 			put_message(stderr, "`tlsward cert import %s --cert FILE --key FILE` takes both "

@@ -159,6 +159,10 @@ take_option(struct cmd *c, const struct usage *u, const struct opt *table, int a
 	const struct opt *o;
 	size_t len;
 
+	eq = strchr(arg, '=');
+	len = eq != NULL ? (size_t)(eq - arg) : strlen(arg);
+	if (arg[1] == 'c' && len > 2 && find_option(table, arg + 1, len - 1) != NULL)
+		return unknown_option(c, table, arg, len);	/* not -c with the file "ert" */
 	if (arg[1] == 'c') {		/* -c FILE, -cFILE */
 		value = arg[2] != '\0' ? arg + 2 : ++*at < argc ? argv[*at] : NULL;
 		if (value == NULL || value[0] == '\0') {
@@ -168,8 +172,6 @@ take_option(struct cmd *c, const struct usage *u, const struct opt *table, int a
 		c->ini = value;
 		return 0;
 	}
-	eq = strchr(arg, '=');
-	len = eq != NULL ? (size_t)(eq - arg) : strlen(arg);
 	if (strcmp(arg, "-h") == 0)
 		o = &common[0];
 	else if (arg[1] != '-' && arg[2] == '\0' && (o = find_option(table, arg + 1, 1)) != NULL)

@@ -270,9 +270,11 @@ show_plain(const struct view *v, enum section section, const char *name)
 {
 	const struct rule *r = settings_find(v->s, section, name);
 
-	if (r == NULL)
-		return cmd_error("%s: there is no [%s %.64s]", v->path, section_words[section],
-		    name);
+	if (r == NULL) {
+		cmd_error("%s: there is no [%s %.64s]", v->path, section_words[section], name);
+		tell_sections(v->s, section);
+		return EXIT_FAILED;
+	}
 	begin(v);
 	if (v->json != NULL)
 		json_array(v->json, "sections");

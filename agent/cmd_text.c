@@ -10,6 +10,8 @@
 #include "compiled.h"
 #include "keys.h"
 
+#define TOLD_MAX 20		/* names of sections in a message */
+
 struct settings *
 cmd_settings(const struct cmd *c)
 {
@@ -54,6 +56,22 @@ unknown_key(const struct cmd *c, enum section section, const char *word)
 	}
 	fprintf(stderr, "\n");
 	return EXIT_USAGE;
+}
+
+void
+tell_sections(const struct settings *s, enum section section)
+{
+	const struct rule *r;
+	size_t count = settings_count(s, section);
+
+	for (size_t i = 0; i < TOLD_MAX && (r = settings_at(s, section, i)) != NULL; i++)
+		put_message(stderr, "%s%s", i == 0 ? "There are: " : ", ", settings_name(s, r));
+	if (count > TOLD_MAX)
+		fprintf(stderr, " and %zu more", count - TOLD_MAX);
+	if (count > 0)
+		fprintf(stderr, "\n");
+	else
+		fprintf(stderr, "There is no [%s] at all.\n", section_words[section]);
 }
 
 bool

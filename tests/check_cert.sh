@@ -254,6 +254,7 @@ rm -r "$long"
 
 fresh
 try "csr: no names" 2 'which names' cert csr mx
+like "csr: no names: where to look" "$err" '^See `tlsward cert csr --help`'
 is "csr: then there is no store" "$(ls -d "$CERTS" 2>/dev/null)" ""
 try "csr: a new key" 0 'mx.new-key: new, EC P-256' cert csr mx --dns mx.example.org --subject 'C=DE, O=Example\, Inc,CN=mx.example.org' -o "$T/mx.csr"
 like "csr: the request" "$(openssl req -in "$T/mx.csr" -noout -subject -verify 2>&1)" '^subject=C = DE, O = "Example, Inc", CN = mx.example.org'
@@ -631,6 +632,7 @@ run cert delete odd
 try "show FILE: DER" 1 'holds DER, not PEM; convert it' cert show "$P/leaf.der"
 try "show FILE: a directory" 1 'is a directory' cert show "$P"
 try "show: no such" 1 'there is no \[certificate y\], and no file y' cert show y
+like "show: there are" "$err" '^There are: soon, x$'
 try "use" 0 '\[server\] certificate = x$' cert use x
 like "use: OpenSMTPD needs a restart" "$out" '^OpenSMTPD reads certificates only when it starts'
 like "use: Exim does not" "$out" '^Exim shows it from the next connection on'

@@ -86,6 +86,9 @@ for cmd in check show set unset explain status setup; do
 	try "$cmd: -c without a file" 2 "needs a file" "$cmd" -c
 done
 try "a slip of an option" 2 'unknown option --jsn; did you mean --json\?' show --jsn
+try "a long option with one dash that begins as -c" 2 'unknown option -cert; did you mean --cert\?' \
+    explain --from a@b.example --to c@d.example --tls 1.3 -cert x
+try "the same with =" 2 'unknown option -client; did you mean --client\?' explain --from a@b.example -client=203.0.113.9
 try "a flag with a value" 2 '\-\-json takes no value' check --json=yes
 INI=$T/none.ini try "-c after the command" 0 'cli.ini: no errors' check -c "$T/etc/cli.ini"
 INI=$T/none.ini try "a file that is not there" 1 'none.ini: .*No such file' check
@@ -125,6 +128,9 @@ try "show client: an address in it" 0 '^Sessions from 203.0.113.9: \[client 203.
 try "show listener" 0 "^  mode +require +$INI:7$" show listener 198.51.100.7:25
 try "show ca" 0 '^  purpose +any +default$' show ca partners
 try "show ca: none such" 1 'there is no \[ca x\]' show ca x
+like "show ca: which there are" "$err" '^There are: partners$'
+try "show certificate: none such" 1 'cli.ini: there is no \[certificate nope\]' show certificate nope
+like "show certificate: there is none" "$err" '^There is no \[certificate\] at all'
 try "show: a slip of a section" 2 'no section "domian"; did you mean "domain"' show domian example.org
 try "show: no name" 2 'which domain\?' show domain
 try "show: a bad name" 2 'domain "a\.\.b" has an empty label' show domain a..b
@@ -180,7 +186,8 @@ try "unset: with a default behind it" 0 'mode: offer -> \(not set, default offer
 try "unset: a section" 0 '\[domain example.org\] removed' unset domain example.org
 try "unset: the other domain stays" 0 '\[domain .example.org\]' show
 unlike "unset: the section is gone" "$out" '\[domain example.org\]'
-try "unset: a section that is not there" 1 'no section \[domain none.example\]' unset domain none.example
+try "unset: a section that is not there" 1 "^tlsward: $INI: there is no section .domain none.example" unset domain none.example
+like "unset: which there are" "$err" '^There are: \.example.org$'
 try "unset: a section that is needed" 1 'partners' unset ca partners
 try "unset: server as a whole" 2 'which setting of \[server\]' unset server
 try "unset: too much" 2 'not "y" too' unset domain example.org mode y
