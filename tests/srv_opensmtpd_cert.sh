@@ -89,11 +89,11 @@ rules </dev/null | ini "$STATE"
 
 FEED=$STATE/opensmtpd/feed
 MAILLOG=$T/maillog.log
-sed "s,/var/lib/tlsward/opensmtpd/feed,$FEED," "$TOP/conf/rsyslog-tlsward.conf" >"$T/rsyslog-tlsward.conf"
+sed "s,/var/lib/tlsward/opensmtpd/feed,$FEED,; /^if/s,OPENSMTPD_UID,$(id -u opensmtpd)," "$TOP/conf/rsyslog-tlsward.conf" >"$T/rsyslog-tlsward.conf"
 cat >"$T/rsyslog.conf" <<-END
 	global(workDirectory="$T")
 	module(load="imuxsock" SysSock.Use="off")
-	input(type="imuxsock" Socket="$T/smtpd.syslog" CreatePath="off")
+	input(type="imuxsock" Socket="$T/smtpd.syslog" CreatePath="off" Annotate="on" ParseTrusted="on")
 	include(file="$T/rsyslog-tlsward.conf")
 	*.* action(type="omfile" file="$MAILLOG")
 END
@@ -291,15 +291,35 @@ check 'smtpd ends, and the filter with it' stop smtpd
 
 chmod 0600 "$FEED"
 start_rsyslog
+as() { setpriv --reuid "$1" --regid nogroup --clear-groups "${@:2}"; } # USER COMMAND...
 if command -v logger >/dev/null; then
 	for i in {1..2000}; do
 		printf 'smtpd[1]: %016x smtp cert-check result="verified" fingerprint="SHA256:%064d"\n' "$i" 0
-	done | logger --socket "$T/smtpd.syslog" -t smtpd -p mail.info
+	done | as opensmtpd logger --socket "$T/smtpd.syslog" -t smtpd -p mail.info
 	logger --socket "$T/smtpd.syslog" -t other -p mail.info the end
 	check 'with nobody at the FIFO, the log is written all the same' logged 'other.*the end'
 else
 	skip 'with nobody at the FIFO' 'needs logger'
 fi
+
+# ---- nobody else writes smtpd's lines ----
+
+stop rsyslogd
+rm -f "$T/smtpd.syslog"
+start reader sh -c "exec cat <>'$FEED'"
+start_rsyslog
+if command -v logger >/dev/null; then
+	line='smtp cert-check result="verified" fingerprint="SHA256:0"'
+	as nobody logger --socket "$T/smtpd.syslog" -t smtpd -p mail.info "1111111111111111 $line"
+	logger --socket "$T/smtpd.syslog" -t smtpd -p mail.info "2222222222222222 $line"
+	as opensmtpd logger --socket "$T/smtpd.syslog" -t smtpd -p mail.info "3333333333333333 $line"
+	check "a line of smtpd's own user is handed over" await_log 5 reader 3333333333333333
+	is 'of all others, none' "$(log_of reader | grep -c '1111111111111111\|2222222222222222')" 0
+	check 'though they are in the log' logged '1111111111111111 smtp cert-check'
+else
+	skip 'a forged line' 'needs logger'
+fi
+stop reader
 stop rsyslogd
 
 # ---- verifies comes later ----
