@@ -731,7 +731,25 @@ hook() { env "$@" >"$T/out" 2>&1 </dev/null; rc=$?; out=$(cat "$T/out"); }
 rm -rf "$STATE"
 hook RENEWED_LINEAGE="$T/live/mx.example.org" RENEWED_DOMAINS=mx.example.org "$HOOK" -c "$INI" mx
 is "hook: certbot" "$rc" 0
-like "hook: certbot: which server needs a restart" "$out" 'mx.pem: until' 
+like "hook: certbot: it is imported" "$out" 'mx.pem: until'
+unlike "hook: certbot: a new name concerns no server yet" "$out" 'restart'
+hook RENEWED_LINEAGE="$T/live/mx.example.org" "$HOOK" -c "$INI" mx
+like "hook: certbot: the same again" "$out" 'nothing to change'
+run cert use mx
+issue leaf leaf.example.org inter2 leaf
+cat "$P"/leaf.pem "$P"/inter2.pem "$P"/inter1.pem >"$P/chain.pem"
+hook RENEWED_LINEAGE="$T/live/mx.example.org" "$HOOK" -c "$INI" mx
+tr '\n' ' ' <<<"$out" >"$T/hook.out"
+like "hook: certbot: OpenSMTPD needs a restart, and for which file" "$(cat "$T/hook.out")" \
+    "OpenSMTPD reads certificates only when it starts: if its smtpd.conf names $CERTS/mx.pem, restart it .systemctl restart opensmtpd"
+like "hook: certbot: Exim does not" "$out" '^Exim shows it from the next connection on'
+mkdir -p "$STATE/exim"; : >"$STATE/exim/counters"
+issue leaf leaf.example.org inter2 leaf
+cat "$P"/leaf.pem "$P"/inter2.pem "$P"/inter1.pem >"$P/chain.pem"
+hook RENEWED_LINEAGE="$T/live/mx.example.org" "$HOOK" -c "$INI" mx
+unlike "hook: certbot: where only Exim serves, nothing needs a restart" "$out" 'restart'
+like "hook: certbot: and Exim is named" "$out" '^Exim shows it'
+rm -rf "$STATE"
 check "hook: certbot: a pair" same_key "$CERTS/mx.pem" "$CERTS/mx.key"
 hook RENEWED_LINEAGE="$T/live/mx.example.org" "$HOOK" -c "$INI"
 like "hook: certbot: the lineage's name" "$(cat "$INI")" '^\[certificate mx.example.org\]'
