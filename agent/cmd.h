@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "read.h"
 #include "settings.h"
@@ -99,6 +100,12 @@ int unknown_key(const struct cmd *, enum section, const char *word);
  */
 char *setting_text(const struct settings *, const struct rule *, enum key);
 
+/* A time in UTC: by the day, the second, or as RFC 3339 has it; "?": it has no such form.
+   Returns buf. */
+enum utc { UTC_DAY, UTC_SECOND, UTC_RFC3339 };
+#define UTC_TEXT 32
+const char *utc_text(time_t, enum utc, char buf[UTC_TEXT]);
+
 /* A decimal number from lo to hi, and nothing else; false: it is none. */
 bool read_number(const char *, unsigned lo, unsigned hi, unsigned *);
 
@@ -130,6 +137,7 @@ size_t text_length(const char *text);
  */
 size_t put_text(FILE *, const char *);
 size_t put_message(FILE *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+size_t put_out(const char *format, ...) __attribute__((format(printf, 1, 2)));	/* to stdout */
 size_t put_vmessage(FILE *, const char *format, va_list) __attribute__((format(printf, 2, 0)));
 /* A read_report: f is a FILE. */
 void put_report(void *f, enum severity, const char *path, unsigned line, const char *text);

@@ -204,7 +204,8 @@ compare_call(struct exim *x, const struct option *o, const char *p, unsigned lin
 	else if (access(module, R_OK) < 0 && !told(x, module))
 		differs(x->a, SEV_ERROR, x->name, line, "%s calls the module %s: %s; set "
 		    "TLSWARD_MODULE", o->name, module, strerror(errno));
-	if (o->matters != IF_ASKED_EVENT && braced(&p, ini, sizeof(ini)) && !same_file(ini, x->a->ini) && !told(x, ini))
+	if (o->matters != IF_ASKED_EVENT && braced(&p, ini, sizeof(ini)) &&
+	    !same_file(ini, x->a->ini) && !told(x, ini))
 		differs(x->a, SEV_ERROR, x->name, line, "%s has the settings of %s, not %s: set "
 		    "TLSWARD_INI = %s above the .include", o->name, ini, x->a->ini,
 		    ini_path(x->a, path));

@@ -159,7 +159,7 @@ cert_tell_servers(const struct settings *s, const char *file)
 	if (exim || !smtpd)
 		printf("Exim shows it from the next connection on.\n");
 	if (smtpd || !exim)
-		put_message(stdout, "OpenSMTPD reads certificates only when it starts: if its smtpd.conf names\n"
+		put_out("OpenSMTPD reads certificates only when it starts: if its smtpd.conf names\n"
 		    "%s, restart it (systemctl restart opensmtpd).\n", file);
 }
 
@@ -187,7 +187,7 @@ tell_replaced(const struct cmd *c, const struct settings *s, const struct pair *
 	const char *was = settings_text(s, r, k);
 
 	if (was != NULL && strcmp(was, now) != 0)
-		put_message(stdout, "%s: [certificate %s] named %s, which stays as it is\n", c->ini, p->name, was);
+		put_out("%s: [certificate %s] named %s, which stays as it is\n", c->ini, p->name, was);
 }
 
 static enum edit_status
@@ -230,14 +230,14 @@ cert_install(const struct cmd *c, struct keystore *ks, const struct settings *s,
 		goto undo;
 	}
 	keystore_keep(ks);
-	put_message(stdout, "%s: %s; %s\n%s: %s\n", key, p->key_said, p->access->text, file, p->cert_said);
+	put_out("%s: %s; %s\n%s: %s\n", key, p->key_said, p->access->text, file, p->cert_said);
 	if (keystore_has(ks, p->name, STORE_NEW_KEY))
-		put_message(stdout, "%s: the key of a request, still waits for its certificate\n",
+		put_out("%s: the key of a request, still waits for its certificate\n",
 		    keystore_path(ks, p->name, STORE_NEW_KEY, waits));
 	tell_replaced(c, s, p, KEY_FILE, file);
 	tell_replaced(c, s, p, KEY_KEY, key);
 	if (status == EDIT_OK)
-		put_message(stdout, "%s: [certificate %s] %s\n", c->ini, p->name, fresh ? "added" : "changed");
+		put_out("%s: [certificate %s] %s\n", c->ini, p->name, fresh ? "added" : "changed");
 	if (cert_user(s, p->name, 0) == NULL)
 		printf("No rule names it yet; to make the server show it:\n  %s cert use %s\n",
 		    cmd_self(c), p->name);
@@ -309,7 +309,7 @@ use(struct cmd *c, const struct settings *s, const struct rule *r, struct edit *
 	char title[SECTION_TEXT];
 
 	if (status == EDIT_OK || status == EDIT_SAME) {
-		put_message(stdout, "%s: %s certificate = %s%s\n", c->ini, section_text(e->section, e->name, title),
+		put_out("%s: %s certificate = %s%s\n", c->ini, section_text(e->section, e->name, title),
 		    e->value, status == EDIT_SAME ? ", as before" : fresh ?
 		    ", in a section that was not there" : "");
 		cert_tell_servers(s, settings_text(s, r, KEY_FILE));

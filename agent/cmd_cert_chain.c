@@ -1,7 +1,6 @@
 /* See cmd_cert_chain.h. */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
@@ -9,19 +8,17 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
+#include "cert_file.h"
+#include "cmd.h"
 #include "cmd_cert_chain.h"
 
 #define CHAIN_MAX 16	/* certificates of a chain; OpenSSL's clients take 100 */
 #define LEVEL 2		/* Debian's security level: RSA from 2048 bits, SHA-2 */
 
 const char *
-chain_date(const ASN1_TIME *t, char buf[16])
+chain_date(const ASN1_TIME *t, char buf[UTC_TEXT])
 {
-	struct tm tm;
-
-	if (ASN1_TIME_to_tm(t, &tm) != 1 || strftime(buf, 16, "%Y-%m-%d", &tm) == 0)
-		snprintf(buf, 16, "?");
-	return buf;
+	return utc_text(cert_time(t), UTC_DAY, buf);
 }
 
 const char *
@@ -181,7 +178,7 @@ find_end(struct chain *c, X509_STORE *system)
 static void
 fault_text(struct chain *c, int error, int depth, X509 *x)
 {
-	char name[128] = "", date[16];
+	char name[128] = "", date[UTC_TEXT];
 	const char *whose = depth == 0 ? "the certificate" : "its issuer ";
 
 	if (depth > 0 && x != NULL)

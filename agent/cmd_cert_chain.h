@@ -14,6 +14,8 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "cmd.h"
+
 enum chain_end {
 	CHAIN_SELF_SIGNED,	/* the leaf alone */
 	CHAIN_TRUSTED,		/* leads to a root that this system trusts */
@@ -42,7 +44,7 @@ void chain_free(struct chain *);
 const char *chain_text(const struct chain *, char *buf, size_t size);
 
 /* The date of a certificate's time, "2027-01-31".  Returns buf. */
-const char *chain_date(const ASN1_TIME *, char buf[16]);
+const char *chain_date(const ASN1_TIME *, char buf[UTC_TEXT]);
 /* The common name, else the whole name, control characters escaped.  Returns buf. */
 const char *chain_name(const X509_NAME *, char *buf, size_t size);
 

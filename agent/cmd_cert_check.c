@@ -100,14 +100,17 @@ check_verifying(const struct check *c, const struct rule *listener)
 	smtpd_want(c->s, &at, &w);
 	if (!w.verify || w.ca == NULL)
 		return;
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		if (keys[i] == KEY_CRL ? rule_sets(w.ca, KEY_CRL) :
-		    settings_value(w.ca, KEY_PURPOSE) == PURPOSE_CLIENT)
-			warn(c, settings_line(c->s, w.ca, keys[i]), "[ca %s]: OpenSMTPD cannot check its %s, so "
-			    "at [listener %s], which verifies, mail that needs it waits, with 451, but for "
-			    "pins: use fingerprints or certs, or take the %s out", settings_name(c->s, w.ca),
-			    key_table[keys[i]].name, settings_name(c->s, listener),
-			    key_table[keys[i]].name);
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		const char *what = key_table[keys[i]].name;
+
+		if (keys[i] == KEY_CRL ? !rule_sets(w.ca, KEY_CRL) :
+		    settings_value(w.ca, KEY_PURPOSE) != PURPOSE_CLIENT)
+			continue;
+		warn(c, settings_line(c->s, w.ca, keys[i]), "[ca %s]: OpenSMTPD cannot check its %s, so "
+		    "at [listener %s], which verifies, mail that needs it waits, with 451, but for "
+		    "pins: use fingerprints or certs, or take the %s out", settings_name(c->s, w.ca),
+		    what, settings_name(c->s, listener), what);
+	}
 }
 
 static void

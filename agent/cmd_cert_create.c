@@ -13,7 +13,7 @@ static int
 install_new(const struct cmd *c, struct wish *w)
 {
 	char why[MAKE_WHY] = "out of memory", key_text[32], key_said[64], cert_said[NAME_SIZE + 160];
-	char more[32] = "", date[16];
+	char more[32] = "", date[UTC_TEXT];
 	STACK_OF(X509) *chain = sk_X509_new_null();
 	EVP_PKEY *key = make_key(w->bits, why);
 	X509 *x = key != NULL ? make_certificate(key, w->names, w->ndays, why) : NULL;

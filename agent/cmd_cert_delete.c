@@ -56,7 +56,7 @@ tell_shared(const struct cmd *c, const struct settings *s, const char *name, con
 	const struct rule *r = file_user(s, name, path, &k);
 
 	if (r != NULL)
-		put_message(stdout, "%s: stays, %s:%u: %s has it as %s\n", path, c->ini, settings_line(s, r, k),
+		put_out("%s: stays, %s:%u: %s has it as %s\n", path, c->ini, settings_line(s, r, k),
 		    section_text((enum section)r->section, settings_name(s, r), title),
 		    key_table[k].name);
 }
@@ -70,9 +70,9 @@ tell_outside(const struct settings *s, const struct keystore *ks, const char *na
 	char path[STORE_PATH];
 
 	if (file != NULL && strcmp(file, keystore_path(ks, name, STORE_CERT, path)) != 0)
-		put_message(stdout, "%s: not in the store, stays\n", file);
+		put_out("%s: not in the store, stays\n", file);
 	if (key != NULL && strcmp(key, keystore_path(ks, name, STORE_KEY, path)) != 0)
-		put_message(stdout, "%s: not in the store, stays\n", key);
+		put_out("%s: not in the store, stays\n", key);
 }
 
 static int
@@ -101,11 +101,11 @@ delete_files(const struct cmd *c, struct keystore *ks, const struct settings *s,
 	}
 	keystore_keep(ks);
 	if (section)
-		put_message(stdout, "%s: [certificate %s] removed\n", c->ini, name);
+		put_out("%s: [certificate %s] removed\n", c->ini, name);
 	for (int f = 0; f < STORE_FILES; f++) {
 		keystore_path(ks, name, (enum store_file)f, path);
 		if (gone[f])
-			put_message(stdout, "%s: removed\n", path);
+			put_out("%s: removed\n", path);
 		else if (there[f])
 			tell_shared(c, s, name, path);
 	}

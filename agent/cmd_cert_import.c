@@ -147,7 +147,7 @@ nothing_new(const struct keystore *ks, const struct settings *s, const struct pa
 static int
 install(const struct cmd *c, struct import *im, struct keystore *ks, const struct settings *s)
 {
-	char said[768], key_said[STORE_PATH + 64], text[640], date[16], key_text[32], why[STORE_WHY];
+	char said[768], key_said[STORE_PATH + 64], text[640], date[UTC_TEXT], key_text[32], why[STORE_WHY];
 	X509 *leaf = sk_X509_value(im->chain.certs, 0);
 	BIO *key_pem = make_key_pem(im->private), *cert_pem = make_chain_pem(im->chain.certs);
 	char *key_data, *cert_data;
@@ -165,7 +165,7 @@ install(const struct cmd *c, struct import *im, struct keystore *ks, const struc
 	p.key = key_data;
 	p.cert = cert_data;
 	if (nothing_new(ks, s, &p) && im->group == NULL) {
-		put_message(stdout, "%s: nothing to change: %s is this certificate, until %s\n", c->ini, im->name,
+		put_out("%s: nothing to change: %s is this certificate, until %s\n", c->ini, im->name,
 		    chain_date(X509_get0_notAfter(leaf), date));
 		status = EXIT_DONE;
 		goto out;
@@ -180,7 +180,7 @@ install(const struct cmd *c, struct import *im, struct keystore *ks, const struc
 	    im->from);
 	status = cert_install(c, ks, s, &p);
 	if (status == EXIT_DONE && im->chain.left_out > 0)
-		put_message(stdout, "Left out: %d certificate%s that the chain does not need.\n", im->chain.left_out,
+		put_out("Left out: %d certificate%s that the chain does not need.\n", im->chain.left_out,
 		    im->chain.left_out == 1 ? "" : "s");
 out:
 	BIO_free(key_pem);

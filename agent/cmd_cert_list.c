@@ -24,26 +24,6 @@ struct item {
 	bool waits;			/* a request's key waits for its certificate */
 };
 
-enum form { DAY, SECOND, ISO };	/* of a time, in UTC; ISO: RFC 3339 */
-
-static const char *
-date_text(time_t t, enum form form, char buf[32])
-{
-	struct tm tm;
-
-	if (gmtime_r(&t, &tm) == NULL) {
-		snprintf(buf, 32, "?");
-		return buf;
-	}
-	if (form == DAY)
-		strftime(buf, 32, "%Y-%m-%d", &tm);
-	else if (form == SECOND)
-		strftime(buf, 32, "%Y-%m-%d %H:%M:%S", &tm);
-	else
-		strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return buf;
-}
-
 static void
 take_item(struct item *it, const struct settings *s, const struct rule *r,
     const struct keystore *ks)
@@ -84,8 +64,8 @@ json_fields(struct json *j, const struct cert_info *i)
 	json_string(j, "subject", i->subject);
 	json_string(j, "issuer", i->issuer);
 	json_string(j, "serial", i->serial);
-	json_string(j, "not_before", date_text(i->not_before, ISO, date));
-	json_string(j, "not_after", date_text(i->not_after, ISO, date));
+	json_string(j, "not_before", utc_text(i->not_before, UTC_RFC3339, date));
+	json_string(j, "not_after", utc_text(i->not_after, UTC_RFC3339, date));
 	json_integer(j, "days_left", i->days_left);
 	json_array(j, "names");
 	for (size_t n = 0; n < i->nnames; n++)
@@ -160,10 +140,10 @@ put_validity(const struct cert_info *i)
 {
 	char from[32], to[32];
 
-	put_message(stdout, "  %-14s %s to %s UTC", "valid", date_text(i->not_before, SECOND, from),
-	    date_text(i->not_after, SECOND, to));
+	put_out("  %-14s %s to %s UTC", "valid", utc_text(i->not_before, UTC_SECOND, from),
+	    utc_text(i->not_after, UTC_SECOND, to));
 	if (i->days_left >= 0)
-		put_message(stdout, " (%ld day%s left)\n", i->days_left, i->days_left == 1 ? "" : "s");
+		put_out(" (%ld day%s left)\n", i->days_left, i->days_left == 1 ? "" : "s");
 	else
 		printf(" (over)\n");
 }
@@ -197,12 +177,13 @@ put_item(const struct item *it)
 	const struct rule *r;
 
 	if (it->rule != NULL)
-		put_message(stdout, "%s\n", section_text(SEC_CERTIFICATE, it->name, title));
+		put_out("%s\n", section_text(SEC_CERTIFICATE, it->name, title));
 	put_row("file", it->file);
 	if (it->key != NULL) {
 		printf("  %-14s ", "key");
 		put_text(stdout, it->key);
-		put_message(stdout, "%s%s\n", it->info.key_denied ? " (not readable for this user, so not compared)" :
+		put_out("%s%s\n", it->info.key_denied ?
+		    " (not readable for this user, so not compared)" :
 		    it->info.has_key && it->info.key_matches ? " (matches)" : "",
 		    it->info.key_open ? " (readable for everybody: chmod o-r it)" : "");
 	}
@@ -229,7 +210,7 @@ put_line(const struct item *it, int width)
 	char date[32] = "-", left[24] = "";
 
 	if (i->parsed) {
-		date_text(i->not_after, DAY, date);
+		utc_text(i->not_after, UTC_DAY, date);
 		snprintf(left, sizeof(left), "%ld", i->days_left);
 	}
 	printf("%-*s %-16s %-10s %5s  %-9s ", width, it->name, cert_state_words[i->state], date, left,
@@ -262,7 +243,7 @@ list(const struct cmd *c, const struct settings *s, const struct keystore *ks, s
 		json_string(&j, "file", c->ini);
 		json_array(&j, "certificates");
 	} else if (settings_count(s, SEC_CERTIFICATE) == 0) {
-		put_message(stdout, "%s: no certificates; `tlsward cert create` or `import` adds one\n", c->ini);
+		put_out("%s: no certificates; `tlsward cert create` or `import` adds one\n", c->ini);
 	} else {
 		printf("%-*s %-16s %-10s %5s  %-9s NAMES\n", width, "NAME", "STATE", "EXPIRES", "DAYS",
 		    "KEY");

@@ -84,9 +84,9 @@ cmd_check(struct cmd *c, int argc, char **argv)
 		json_bool(&j, "ok", s != NULL && all.errors == 0);
 		json_end(&j);
 	} else if (s != NULL && all.errors + all.warnings == 0) {
-		put_message(stdout, "%s: no errors, no warnings\n", c->ini);
+		put_out("%s: no errors, no warnings\n", c->ini);
 	} else {
-		put_message(stdout, "%s: %u error%s, %u warning%s\n", c->ini, all.errors, plural(all.errors),
+		put_out("%s: %u error%s, %u warning%s\n", c->ini, all.errors, plural(all.errors),
 		    all.warnings, plural(all.warnings));
 	}
 	settings_free(s);

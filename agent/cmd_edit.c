@@ -184,7 +184,7 @@ put_state(const struct target *t, const char *value, enum key k)
 	if (value != NULL)
 		put_text(stdout, value);
 	else if (preset != NULL)
-		put_message(stdout, "(not set, default %s)", preset);
+		put_out("(not set, default %s)", preset);
 	else
 		printf("(not set)");
 }
@@ -221,16 +221,16 @@ tell(const struct cmd *c, const struct target *t, const struct edit *e,
 	if (c->json) {
 		tell_json(c, t, e, res, was, is);
 	} else if (res->status == EDIT_SAME) {
-		put_message(stdout, "%s: nothing to change: %s", c->ini, section);
+		put_out("%s: nothing to change: %s", c->ini, section);
 		if (key) {
-			put_message(stdout, " %s = ", key_table[e->key].name);
+			put_out(" %s = ", key_table[e->key].name);
 			put_state(t, is, e->key);
 		} else {
 			printf(" is not there");
 		}
 		printf("\n");
 	} else if (key) {
-		put_message(stdout, "%s: %s %s: ", c->ini, section, key_table[e->key].name);
+		put_out("%s: %s %s: ", c->ini, section, key_table[e->key].name);
 		if (old != NULL)
 			put_state(t, was, e->key);
 		else
@@ -239,11 +239,11 @@ tell(const struct cmd *c, const struct target *t, const struct edit *e,
 		put_state(t, is, e->key);
 		printf("\n");
 		if (e->op == EDIT_UNSET && sets_nothing(res->settings, t))
-			put_message(stdout, "%s: %s has no setting any more, and is met still: "
+			put_out("%s: %s has no setting any more, and is met still: "
 			    "`tlsward unset %s %s` removes it\n", c->ini, section,
 			    section_words[t->section], t->name);
 	} else {
-		put_message(stdout, "%s: %s removed\n", c->ini, section);
+		put_out("%s: %s removed\n", c->ini, section);
 	}
 	free(was);
 	free(is);

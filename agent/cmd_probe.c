@@ -23,16 +23,6 @@ struct look {
 	size_t nfound;
 };
 
-static const char *
-date(time_t t, char buf[32])
-{
-	struct tm tm;
-
-	if (gmtime_r(&t, &tm) == NULL || strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		buf[0] = '\0';
-	return buf;
-}
-
 /* ---- text ---- */
 
 static void
@@ -42,9 +32,10 @@ put_certificate(const struct probe_result *r)
 
 	printf("  certificate  ");
 	put_text(stdout, r->subject);
-	put_message(stdout, "\n               %s\n", cert_pin_text(r->chain[0], false, pin));
-	put_message(stdout, "               valid from %s to %s\n", date(r->not_before, from), date(r->not_after, to));
-	put_message(stdout, "               %zu certificate%s sent\n", r->chain_len, r->chain_len == 1 ? "" : "s");
+	put_out("\n               %s\n", cert_pin_text(r->chain[0], false, pin));
+	put_out("               valid from %s to %s\n", utc_text(r->not_before, UTC_RFC3339, from),
+	    utc_text(r->not_after, UTC_RFC3339, to));
+	put_out("               %zu certificate%s sent\n", r->chain_len, r->chain_len == 1 ? "" : "s");
 }
 
 static void
@@ -53,18 +44,19 @@ put_text_look(const struct probe_target *t, const struct look *l)
 	const struct probe_result *r = &l->result;
 	char address[ADDR_TEXT], bits[16];
 
-	put_message(stdout, "listener %s", addr_format_listener(&t->listener, address));
+	put_out("listener %s", addr_format_listener(&t->listener, address));
 	if (t->sni[0] != '\0')
-		put_message(stdout, ", asked for %s", t->sni);
+		put_out(", asked for %s", t->sni);
 	printf("\n");
 	if (t->sni[0] == '\0' && r->reachable)
-		put_message(stdout, "  server       %s, %s\n", r->software[0] != '\0' ? r->software : "of unknown make",
+		put_out("  server       %s, %s\n", r->software[0] != '\0' ? r->software : "of unknown make",
 		    r->smtps ? "TLS at once" : r->starttls ? "STARTTLS" : "no STARTTLS");
 	if (r->tls) {
-		put_message(stdout, "  TLS          %s, %s, %u bits\n", r->version != TLS_NONE ?
+		put_out("  TLS          %s, %s, %u bits\n", r->version != TLS_NONE ?
 		    key_text(KEY_MIN_TLS, r->version, bits) : "?", r->cipher, r->bits);
 		put_certificate(r);
-		put_message(stdout, "  client cert  %s\n", r->insists ? "required" : r->asks ? "asked for" : "not asked for");
+		put_out("  client cert  %s\n", r->insists ? "required" :
+		    r->asks ? "asked for" : "not asked for");
 	}
 	for (size_t i = 0; i < l->nfound; i++) {
 		printf("  ! ");
@@ -103,8 +95,8 @@ json_look(struct json *j, const struct probe_target *t, const struct look *l)
 		json_string(j, "fingerprint", cert_pin_text(r->chain[0], false, text));
 		json_string(j, "subject", r->subject);
 		json_string(j, "issuer", r->issuer);
-		json_string(j, "not_before", date(r->not_before, text));
-		json_string(j, "not_after", date(r->not_after, text));
+		json_string(j, "not_before", utc_text(r->not_before, UTC_RFC3339, text));
+		json_string(j, "not_after", utc_text(r->not_after, UTC_RFC3339, text));
 		json_number(j, "chain_length", r->chain_len);
 		json_close(j);
 	} else {

@@ -88,6 +88,18 @@ put_message(FILE *f, const char *format, ...)
 	return columns;
 }
 
+size_t
+put_out(const char *format, ...)
+{
+	size_t columns;
+	va_list ap;
+
+	va_start(ap, format);
+	columns = put_vmessage(stdout, format, ap);
+	va_end(ap);
+	return columns;
+}
+
 void
 put_report(void *f, enum severity severity, const char *path, unsigned line, const char *text)
 {

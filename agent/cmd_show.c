@@ -44,15 +44,15 @@ put_setting(const struct view *v, enum key k, char *text, const struct rule *fro
 		return;
 	}
 	if (strlen(text) > 20)		/* the source on a line of its own, under the value */
-		put_message(stdout, "%s\n  %-14s %-12s", text, "", "");
+		put_out("%s\n  %-14s %-12s", text, "", "");
 	else
-		put_message(stdout, "%-12s", text[0] != '\0' ? text : "-");
+		put_out("%-12s", text[0] != '\0' ? text : "-");
 	if (from == NULL)
 		printf("  default\n");
 	else if (from == of)
-		put_message(stdout, "  %s:%u\n", v->path, setting_line(v->s, from, k));
+		put_out("  %s:%u\n", v->path, setting_line(v->s, from, k));
 	else
-		put_message(stdout, "  %s:%u [%s]\n", v->path, setting_line(v->s, from, k), name);
+		put_out("  %s:%u [%s]\n", v->path, setting_line(v->s, from, k), name);
 }
 
 /* The rule as the file has it: the keys that it sets; with `all` those that it could set too. */
@@ -71,7 +71,7 @@ put_rule(const struct view *v, const struct rule *r, bool all)
 		json_number(v->json, "line", r->line);
 		json_object(v->json, "settings");
 	} else {
-		put_message(stdout, "%s\n", title);
+		put_out("%s\n", title);
 	}
 	for (k = 0; k < KEY_MAX; k++) {
 		if (!key_allowed(k, section) || (!all && !rule_sets(r, k)))
@@ -252,11 +252,11 @@ put_query(const struct view *v, const struct query *q)
 		if (q->rule != NULL)
 			json_number(v->json, "line", q->rule->line);
 	} else if (q->section == SEC_SERVER) {
-		put_message(stdout, "%s: [%s]\n", q->what, rule);
+		put_out("%s: [%s]\n", q->what, rule);
 	} else if (q->rule != NULL) {
-		put_message(stdout, "%s %s: [%s], over what holds for its session\n", q->what, q->name, rule);
+		put_out("%s %s: [%s], over what holds for its session\n", q->what, q->name, rule);
 	} else {
-		put_message(stdout, "%s %s: no [%s] for it, so what holds for its session\n", q->what, q->name,
+		put_out("%s %s: no [%s] for it, so what holds for its session\n", q->what, q->name,
 		    section_words[q->section]);
 	}
 	put_effective(v, q->section, q->rule, &q->effective);

@@ -23,23 +23,23 @@ wrong(struct parser *p, const struct place *at, const char *text)
 	p->report(p->arg, SEV_ERROR, at->file, at->line, text);
 }
 
-/* One more, zeroed, at the end of an array; NULL: out of memory. */
+/*
+ * The array with room for one more, which is zeroed; NULL: out of memory, and
+ * the array is as it was.
+ */
 static void *
-append(struct parser *p, void *array, size_t *count, size_t size)
+grow(struct parser *p, void *array, size_t count, size_t size)
 {
-	char **base = array, *more;
+	char *more = array;
 
-	if ((*count & (*count - 1)) == 0) {	/* 0, 1, 2, 4 …: twice the room */
-		more = reallocarray(*base, *count != 0 ? 2 * *count : 1, size);
+	if ((count & (count - 1)) == 0) {	/* 0, 1, 2, 4 ...: twice the room */
+		more = reallocarray(array, count != 0 ? 2 * count : 1, size);
 		if (more == NULL) {
 			p->no_memory = true;
 			return NULL;
 		}
-		*base = more;
 	}
-	more = *base + *count * size;
-	memset(more, 0, size);
-	(*count)++;
+	memset(more + count * size, 0, size);
 	return more;
 }
 
@@ -79,15 +79,17 @@ take_pki(struct parser *p)
 {
 	struct smtpd_conf *c = p->conf;
 	const char *name = word(p, 1)->text;
-	struct smtpd_pki *pki = NULL;
+	struct smtpd_pki *pki = NULL, *all;
 	size_t i;
 
 	for (i = 0; i < c->pkis && pki == NULL; i++)
 		if (strcasecmp(c->pki[i].name, name) == 0)
 			pki = &c->pki[i];
 	if (pki == NULL) {
-		if ((pki = append(p, &c->pki, &c->pkis, sizeof(*pki))) == NULL)
+		if ((all = grow(p, c->pki, c->pkis, sizeof(*all))) == NULL)
 			return;
+		c->pki = all;
+		pki = &all[c->pkis++];
 		pki->name = name;
 		pki->at = p->word[0].at;
 	}
@@ -103,10 +105,12 @@ static void
 take_ca(struct parser *p)
 {
 	struct smtpd_conf *c = p->conf;
-	struct smtpd_ca *ca = append(p, &c->ca, &c->cas, sizeof(*ca));
+	struct smtpd_ca *all = grow(p, c->ca, c->cas, sizeof(*all)), *ca;
 
-	if (ca == NULL)
+	if (all == NULL)
 		return;
+	c->ca = all;
+	ca = &all[c->cas++];
 	ca->name = word(p, 1)->text;
 	ca->cert = is(word(p, 2), "cert") ? word(p, 3)->text : NULL;
 	ca->at = p->word[0].at;
@@ -116,10 +120,12 @@ static void
 take_proc(struct parser *p)
 {
 	struct smtpd_conf *c = p->conf;
-	struct smtpd_proc *proc = append(p, &c->proc, &c->procs, sizeof(*proc));
+	struct smtpd_proc *all = grow(p, c->proc, c->procs, sizeof(*all)), *proc;
 
-	if (proc == NULL)
+	if (all == NULL)
 		return;
+	c->proc = all;
+	proc = &all[c->procs++];
 	proc->name = word(p, 1)->text;
 	proc->command = word(p, 2)->text;
 }
@@ -144,11 +150,13 @@ static void
 take_filter(struct parser *p)
 {
 	struct smtpd_conf *c = p->conf;
-	struct smtpd_filter *f = append(p, &c->filter, &c->filters, sizeof(*f));
+	struct smtpd_filter *all = grow(p, c->filter, c->filters, sizeof(*all)), *f;
 	size_t i;
 
-	if (f == NULL)
+	if (all == NULL)
 		return;
+	c->filter = all;
+	f = &all[c->filters++];
 	f->name = word(p, 1)->text;
 	f->at = p->word[0].at;
 	if (is(word(p, 2), "proc-exec")) {
@@ -214,13 +222,15 @@ static void
 take_listen(struct parser *p)
 {
 	struct smtpd_conf *c = p->conf;
-	struct smtpd_listen *l;
+	struct smtpd_listen *all, *l;
 	size_t i;
 
 	if (!is(word(p, 1), "on") || !is_name(word(p, 2)))
 		return;
-	if ((l = append(p, &c->listen, &c->listens, sizeof(*l))) == NULL)
+	if ((all = grow(p, c->listen, c->listens, sizeof(*all))) == NULL)
 		return;
+	c->listen = all;
+	l = &all[c->listens++];
 	l->on = p->word[2].text;
 	l->at = p->word[0].at;
 	l->local = is(&p->word[2], "socket");

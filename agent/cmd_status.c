@@ -187,7 +187,7 @@ put_reasons(const char *what, const uint64_t by_reason[REASON_MAX])
 
 	for (i = 0; i < REASON_MAX; i++)
 		if (by_reason[i] != 0)
-			put_message(stdout, "    %s %s: %" PRIu64 "\n", what, reason_words[i], by_reason[i]);
+			put_out("    %s %s: %" PRIu64 "\n", what, reason_words[i], by_reason[i]);
 }
 
 static void
@@ -199,13 +199,13 @@ put_line(const struct look *l, const struct widths *w, const char *name,
 
 	/* A name that is too long for its column has a line of its own. */
 	if ((int)strlen(name) > w->name)
-		put_message(stdout, "%s\n%*s", name, w->name, "");
+		put_out("%s\n%*s", name, w->name, "");
 	else
 		printf("%-*s", w->name, name);
 	for (k = 0; k < COLUMNS; k++)
 		printf("%*" PRIu64, w->column[k], figure(count, k));
 	if (count->last_refusal != 0)
-		put_message(stdout, "  %s", last_refusal(count->last_refusal, buf));
+		put_out("  %s", last_refusal(count->last_refusal, buf));
 	printf("\n");
 	if (l->reasons) {
 		put_reasons("refused", count->refused);
@@ -221,18 +221,18 @@ put_sources(const struct look *l)
 	size_t i;
 
 	if (counters_all_files(l->all) > 0)
-		put_message(stdout, "Counted since %s, in %s\n", status_date(counters_all_since(l->all),
+		put_out("Counted since %s, in %s\n", status_date(counters_all_since(l->all),
 		    STATUS_WHEN, buf), l->state_dir);
 	for (i = 0; counters_frontends[i] != NULL; i++)
 		if ((why = counters_all_why(l->all, i)) != NULL && (l->every ||
 		    counters_all_files(l->all) == 0 || !counters_all_absent(l->all, i)))
-			put_folded(put_message(stdout, "Nothing from %s: ", counters_frontends[i]),
+			put_folded(put_out("Nothing from %s: ", counters_frontends[i]),
 			    4, why);
 	if (l->hold.bad && l->hold.now != NULL)
-		put_message(stdout, "The settings have an error, the last good ones are shown:\n%s\n",
+		put_out("The settings have an error, the last good ones are shown:\n%s\n",
 		    l->hold.error);
 	else if (l->hold.bad)
-		put_message(stdout, "The settings cannot be read: the server's figures only%s:\n%s\n",
+		put_out("The settings cannot be read: the server's figures only%s:\n%s\n",
 		    l->asked_dir == NULL ? ", from the default\nfolder; another is named by "
 		    "--state-dir DIR" : "", l->hold.error);
 }
@@ -260,7 +260,7 @@ put_table(const struct look *l, const struct lines *lines)
 			continue;
 		}
 		if (line->section != last)
-			put_message(stdout, "%s\n", section_words[line->section]);
+			put_out("%s\n", section_words[line->section]);
 		last = line->section;
 		snprintf(name, sizeof(name), "  %s", line->name);
 		put_line(l, &w, name, &line->count);

@@ -29,10 +29,10 @@ put_probes(const char *state_dir)
 	char when[32];
 
 	if (n > 0)
-		put_message(stdout, "\nWhat the listeners showed at %s\n",
+		put_out("\nWhat the listeners showed at %s\n",
 		    status_date((uint64_t)seen[n - 1].time, STATUS_WHEN, when));
 	for (size_t i = 0; i < n; i++) {
-		size_t at = put_message(stdout, "  %s%s%s: ", seen[i].listener, seen[i].sni[0] == '\0' ? "" :
+		size_t at = put_out("  %s%s%s: ", seen[i].listener, seen[i].sni[0] == '\0' ? "" :
 		    ", asked for ", seen[i].sni);
 
 		if (seen[i].state == PROBE_FINE)

@@ -51,12 +51,13 @@ put_refusal(const struct refusal *r)
 {
 	char when[32], peer[ADDR_TEXT];
 
-	put_message(stdout, "  %s  %s  %s from %s", status_date(r->what.time, STATUS_WHEN, when), r->front_end, reason_words[r->what.reason],
+	put_out("  %s  %s  %s from %s", status_date(r->what.time, STATUS_WHEN, when),
+	    r->front_end, reason_words[r->what.reason],
 	    addr_format_ip(&r->what.client, peer));
 	if (r->what.section < SEC_RULES)
-		put_message(stdout, " by %s%s%s", section_words[r->what.section], r->what.name[0] != '\0' ? " " : "",
+		put_out(" by %s%s%s", section_words[r->what.section], r->what.name[0] != '\0' ? " " : "",
 		    r->what.name);
-	put_message(stdout, "%s\n", r->what.action == ACT_DEFER ? ", for now" : "");
+	put_out("%s\n", r->what.action == ACT_DEFER ? ", for now" : "");
 }
 
 void

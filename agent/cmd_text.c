@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "cert.h"
 #include "cmd.h"
 #include "compiled.h"
 #include "keys.h"
@@ -74,6 +76,17 @@ tell_sections(const struct settings *s, enum section section)
 		fprintf(stderr, "There is no [%s] at all.\n", section_words[section]);
 }
 
+const char *
+utc_text(time_t t, enum utc form, char buf[UTC_TEXT])
+{
+	static const char *const formats[] = { "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ" };
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL || strftime(buf, UTC_TEXT, formats[form], &tm) == 0)
+		snprintf(buf, UTC_TEXT, "?");
+	return buf;
+}
+
 bool
 read_number(const char *text, unsigned lo, unsigned hi, unsigned *out)
 {
@@ -91,21 +104,12 @@ read_number(const char *text, unsigned lo, unsigned hi, unsigned *out)
 }
 
 static void
-put_pin(FILE *f, const unsigned char *pin)
-{
-	int i;
-
-	fputs(pin[0] == PIN_SPKI ? "SPKI-SHA256:" : "SHA256:", f);
-	for (i = 1; i <= 32; i++)
-		fprintf(f, "%02x", pin[i]);
-}
-
-static void
 put_list(FILE *f, const struct settings *s, const struct rule *r, enum key k)
 {
 	struct list list = settings_list(s, r, k);
 	const unsigned char *pin;
 	const char *name, *comma = "";
+	char text[80];
 	uint32_t number;
 
 	switch (key_table[k].type) {
@@ -114,10 +118,8 @@ put_list(FILE *f, const struct settings *s, const struct rule *r, enum key k)
 			fprintf(f, "%s%s", comma, name);
 		break;
 	case TYPE_PINS:
-		for (; (pin = list_next_pin(&list)) != NULL; comma = ", ") {
-			fputs(comma, f);
-			put_pin(f, pin);
-		}
+		for (; (pin = list_next_pin(&list)) != NULL; comma = ", ")
+			fprintf(f, "%s%s", comma, cert_pin_text(pin + 1, pin[0] == PIN_SPKI, text));
 		break;
 	default:
 		for (; list_next_number(&list, &number); comma = ", ")
