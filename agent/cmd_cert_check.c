@@ -55,16 +55,17 @@ check_certificate(const struct check *c, const struct rule *r, struct cert_info 
 static void
 check_dates(const struct check *c, const struct rule *r, struct cert_info *info)
 {
-	const char *name = settings_name(c->s, r), *crl = settings_text(c->s, r, KEY_CRL);
+	const char *name = settings_name(c->s, r), *file = settings_text(c->s, r, KEY_FILE);
+	const char *crl = settings_text(c->s, r, KEY_CRL);
 	unsigned days = cert_expiring_days(c->s);
 	struct crl_info list;
 	enum cert_state state;
 
-	state = cert_inspect_bundle(settings_text(c->s, r, KEY_FILE), time(NULL), days, info);
+	state = cert_inspect_bundle(file, time(NULL), days, info);
 	if (state == CERT_STATE_EXPIRED || state == CERT_STATE_NOT_YET ||
 	    state == CERT_STATE_EXPIRING)
-		warn(c, settings_line(c->s, r, KEY_FILE), "[ca %s]: the authority %.250s %s%s", name,
-		    info->subject, info->error, state == CERT_STATE_EXPIRING ? "" :
+		warn(c, settings_line(c->s, r, KEY_FILE), "[ca %s]: %.250s: %s%s", name, file,
+		    info->error, state == CERT_STATE_EXPIRING ? "" :
 		    "; until then what it has certified is refused");
 	if (crl == NULL)
 		return;

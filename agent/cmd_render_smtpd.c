@@ -148,9 +148,9 @@ put_cas(const struct render *d)
 		put_file(d, "ca", ca, "cert", KEY_FILE);
 		n++;
 		if (rule_sets(ca, KEY_CRL))
-			comment("smtpd looks at no revocation list: its `crl` does nothing there.");
+			comment("smtpd cannot check its `crl`: mail that needs it waits, but for pins.");
 		if (settings_value(ca, KEY_PURPOSE) == PURPOSE_CLIENT)
-			comment("smtpd insists on no purpose: its `purpose = client` does nothing there.");
+			comment("smtpd cannot check its `purpose`: mail that needs it waits, but for pins.");
 	}
 	if (n > 0)
 		putchar('\n');
