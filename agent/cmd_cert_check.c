@@ -90,28 +90,20 @@ check_ca(const struct check *c, const struct rule *r, struct cert_info *info)
 	ca_free(ca);
 }
 
-/* OpenSMTPD says no more than "verified"; what a [ca] asks beyond that it does not look at. */
+/* OpenSMTPD says no more than "verified", and looks at no CRL. */
 static void
 check_verifying(const struct check *c, const struct rule *listener)
 {
-	static const enum key keys[] = { KEY_CRL, KEY_PURPOSE };
 	struct addr at = settings_addr(c->s, listener);
 	struct smtpd_want w;
 
 	smtpd_want(c->s, &at, &w);
-	if (!w.verify || w.ca == NULL)
+	if (!w.verify || w.ca == NULL || !rule_sets(w.ca, KEY_CRL))
 		return;
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		const char *what = key_table[keys[i]].name;
-
-		if (keys[i] == KEY_CRL ? !rule_sets(w.ca, KEY_CRL) :
-		    settings_value(w.ca, KEY_PURPOSE) != PURPOSE_CLIENT)
-			continue;
-		warn(c, settings_line(c->s, w.ca, keys[i]), "[ca %s]: OpenSMTPD cannot check its %s, so "
-		    "at [listener %s], which verifies, mail that needs it waits, with 451, but for "
-		    "pins: use fingerprints or certs, or take the %s out", settings_name(c->s, w.ca),
-		    what, settings_name(c->s, listener), what);
-	}
+	warn(c, settings_line(c->s, w.ca, KEY_CRL), "[ca %s]: OpenSMTPD cannot check its crl, so at "
+	    "[listener %s], which verifies, mail that needs it waits, with 451, but for pins: use "
+	    "fingerprints or certs, or take the crl out", settings_name(c->s, w.ca),
+	    settings_name(c->s, listener));
 }
 
 static void

@@ -149,8 +149,8 @@ put_cas(const struct render *d)
 		n++;
 		if (rule_sets(ca, KEY_CRL))
 			comment("smtpd cannot check its `crl`: mail that needs it waits, but for pins.");
-		if (settings_value(ca, KEY_PURPOSE) == PURPOSE_CLIENT)
-			comment("smtpd cannot check its `purpose`: mail that needs it waits, but for pins.");
+		if (settings_value(ca, KEY_PURPOSE) != PURPOSE_CLIENT)
+			comment("smtpd takes what is good for clients only, as with `purpose = client`.");
 	}
 	if (n > 0)
 		putchar('\n');

@@ -715,9 +715,6 @@ unlike "check: the last one is in order" "$out" '\[ca e\]'
 printf '[listener 192.0.2.1:25]\nverifies = yes\nca = e\n[listener 192.0.2.2:25]\nca = e\n' >>"$INI"
 try "check: OpenSMTPD looks at no CRL" 0 "tlsward.ini:$(sed -n '/good.crl/=' "$INI"): warning: \[ca e\]: OpenSMTPD cannot check its crl, so at \[listener 192.0.2.1:25\], which verifies, .*451" check
 unlike "check: nor is it told of listeners that do not verify" "$out" '192.0.2.2'
-unlike "check: nor of a purpose that is not asked for" "$out" 'check its purpose'
-run set ca e purpose client
-try "check: nor at the purpose" 0 "warning: \[ca e\]: OpenSMTPD cannot check its purpose, so at .listener 192.0.2.1:25" check
 
 # ---- the hook ----
 
