@@ -260,7 +260,7 @@ certificates_pem(const struct text *t, const char *path, char why[READ_WHY])
 	BIO *b;
 
 	if (has_label(t, "-----BEGIN PKCS7-----") && (b = BIO_new_mem_buf(t->p, (int)t->len)) != NULL) {
-		certs = from_pkcs7(PEM_read_bio_PKCS7(b, NULL, NULL, NULL));
+		certs = from_pkcs7(PEM_read_bio_PKCS7(b, NULL, cert_no_passphrase, NULL));
 		BIO_free(b);
 		if (certs == NULL)
 			snprintf(why, READ_WHY, "%s: its PKCS#7 is damaged, or without certificates; "

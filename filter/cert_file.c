@@ -94,6 +94,16 @@ not_pem(const char *buf, size_t len, const char *what, const char *der)
 	return what;
 }
 
+int
+cert_no_passphrase(char *buf, int size, int rwflag, void *arg)
+{
+	(void)buf;
+	(void)size;
+	(void)rwflag;
+	(void)arg;
+	return -1;
+}
+
 STACK_OF(X509) *
 cert_parse_chain(const char *pem, size_t len, char *why, size_t whysize)
 {
@@ -105,7 +115,8 @@ cert_parse_chain(const char *pem, size_t len, char *why, size_t whysize)
 	ERR_clear_error();
 	if (b == NULL || chain == NULL)
 		goto fail;
-	while (sk_X509_num(chain) < CHAIN_MAX && (x = PEM_read_bio_X509(b, NULL, NULL, NULL)) != NULL)
+	while (sk_X509_num(chain) < CHAIN_MAX &&
+	    (x = PEM_read_bio_X509(b, NULL, cert_no_passphrase, NULL)) != NULL)
 		if (sk_X509_push(chain, x) == 0) {
 			X509_free(x);
 			goto fail;
@@ -114,8 +125,10 @@ cert_parse_chain(const char *pem, size_t len, char *why, size_t whysize)
 	if (ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE)
 		ERR_clear_error();	/* the end of the file */
 	else if (e != 0 && sk_X509_num(chain) < CHAIN_MAX) {
-		snprintf(why, whysize, "certificate %d of it is damaged or cut short; "
-		    "get the file again from where it came", sk_X509_num(chain) + 1);
+		snprintf(why, whysize, "certificate %d of it is %s", sk_X509_num(chain) + 1,
+		    ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_BAD_PASSWORD_READ ?
+		    "encrypted, which only keys are; decrypt it with `openssl x509 -in FILE -out FILE.pem`" :
+		    "damaged or cut short; get the file again from where it came");
 		goto fail_said;
 	}
 	if (sk_X509_num(chain) == 0) {

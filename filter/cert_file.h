@@ -25,6 +25,12 @@ char *cert_read_file(const char *path, size_t max, size_t *len, char *why, size_
 STACK_OF(X509) *cert_read_chain(const char *path, char *why, size_t whysize);
 STACK_OF(X509) *cert_parse_chain(const char *pem, size_t len, char *why, size_t whysize);
 
+/*
+ * For PEM_read_*: what is encrypted is refused.  With no callback OpenSSL asks
+ * on the terminal, or reads standard input, for ever.
+ */
+int cert_no_passphrase(char *buf, int size, int rwflag, void *arg);
+
 /* A private key in PEM.  pass: of an encrypted one, or NULL (then encrypted ones are refused). */
 EVP_PKEY *cert_read_key(const char *path, const char *pass, char *why, size_t whysize);
 EVP_PKEY *cert_parse_key(const char *pem, size_t len, const char *pass, char *why, size_t whysize);

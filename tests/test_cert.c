@@ -2,7 +2,9 @@
  * What a certificate is and in what state: every state, names as nobody honest
  * writes them, sizes and kinds of keys, and files cut or damaged at each octet.
  */
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -599,6 +601,40 @@ not_pem(void **state)
 	X509_free(x);
 }
 
+/* An encrypted block: nobody is asked, on no terminal and not by standard input. */
+static void
+encrypted(void **state)
+{
+	X509 *x = make(&(struct order){ .cn = "a.example" });
+	BIO *b = BIO_new(BIO_s_mem());
+	char *text, why[256] = "";
+	int in[2], status, left = 0;
+	pid_t pid;
+	long len;
+
+	(void)state;
+	assert_true(PEM_ASN1_write_bio((i2d_of_void *)(void *)i2d_X509, PEM_STRING_X509, b, x,
+	    EVP_aes_128_cbc(), (const unsigned char *)"secret", 6, NULL, NULL) > 0);
+	len = BIO_get_mem_data(b, &text);
+	assert_int_equal(pipe(in), 0);
+	assert_int_equal(write(in[1], "secret\n", 7), 7);
+	if ((pid = fork()) == 0) {
+		(void)setsid();		/* from the terminal */
+		dup2(in[0], STDIN_FILENO);
+		_exit(cert_parse_chain(text, (size_t)len, why, sizeof(why)) != NULL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(ioctl(in[0], FIONREAD, &left), 0);
+	assert_int_equal(left, 7);
+	assert_null(cert_parse_chain(text, (size_t)len, why, sizeof(why)));
+	assert_non_null(strstr(why, "is encrypted"));
+	close(in[0]);
+	close(in[1]);
+	BIO_free(b);
+	X509_free(x);
+}
+
 static int
 make_dir(void **state)
 {
@@ -631,7 +667,7 @@ main(void)
 		cmocka_unit_test(names), cmocka_unit_test(twenty_names), cmocka_unit_test(odd_names),
 		cmocka_unit_test(key_kinds), cmocka_unit_test(large), cmocka_unit_test(der_cut),
 		cmocka_unit_test(der_damaged), cmocka_unit_test(pem_cut), cmocka_unit_test(key_cut),
-		cmocka_unit_test(not_pem),
+		cmocka_unit_test(not_pem), cmocka_unit_test(encrypted),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
