@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 
 #include "ca.h"
+#include "cert_file.h"
 #include "cert_sample.h"
 #include "crl.h"
 #include "pem_scan.h"
@@ -27,6 +28,7 @@ struct ca {
 	bool clients_only;
 	struct pem_file bundle, crls;
 	struct root *roots;	/* bundle.n of them */
+	bool lacking;		/* one that was needed could not be loaded */
 	X509_STORE *store;
 };
 
@@ -47,15 +49,17 @@ subject_of(const struct der *cert, struct der *subject)
 	return der_skip(&tbs, subject);
 }
 
+/* What cannot be loaded is tried again at the next need: memory may be there then. */
 static void
 load_root(struct ca *ca, size_t i)
 {
-	const unsigned char *p = ca->bundle.entries[i].p;
-	X509 *x = d2i_X509(NULL, &p, (long)ca->bundle.entries[i].len);
+	const struct der *der = &ca->bundle.entries[i];
+	X509 *x = cert_parse_der(der->p, der->len);
 
-	ca->roots[i].loaded = true;
-	if (x != NULL)
-		X509_STORE_add_cert(ca->store, x);
+	if (x != NULL && X509_STORE_add_cert(ca->store, x) == 1)
+		ca->roots[i].loaded = true;
+	else
+		ca->lacking = true;
 	X509_free(x);
 }
 
@@ -300,6 +304,8 @@ ca_verify(struct ca *ca, X509 *leaf, STACK_OF(X509) *untrusted)
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	int rc = X509_V_ERR_OUT_OF_MEM;
 
+	ca->lacking = false;
+	ERR_clear_error();
 	if (ctx != NULL && X509_STORE_CTX_init(ctx, ca->store, leaf, untrusted) == 1) {
 		if (X509_verify_cert(ctx) == 1) {
 			rc = X509_V_OK;
@@ -307,6 +313,9 @@ ca_verify(struct ca *ca, X509 *leaf, STACK_OF(X509) *untrusted)
 			rc = X509_STORE_CTX_get_error(ctx);
 			if (rc == X509_V_OK)
 				rc = X509_V_ERR_UNSPECIFIED;
+			/* whatever it says then, it may be for want of what is not there */
+			if (ca->lacking || cert_out_of_memory())
+				rc = X509_V_ERR_OUT_OF_MEM;
 		}
 	}
 	X509_STORE_CTX_free(ctx);

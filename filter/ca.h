@@ -35,7 +35,11 @@ bool ca_current(const struct ca *, const char *bundle, const char *crl, bool cli
 void ca_warm(struct ca *);
 void ca_hash(struct ca *);
 
-/* X509_V_OK, or the X509_V_ERR_* of OpenSSL's verification. */
+/*
+ * X509_V_OK, or the X509_V_ERR_* of OpenSSL's verification.  After
+ * X509_V_ERR_OUT_OF_MEM load the CA anew: OpenSSL keeps with a certificate what
+ * it could not find out.
+ */
 int ca_verify(struct ca *, X509 *leaf, STACK_OF(X509) *untrusted);
 
 #endif

@@ -93,6 +93,20 @@ judge_time(struct cert_info *info, time_t now, unsigned expiring_days)
 }
 
 static void
+take_names(X509 *x, struct cert_info *info)
+{
+	struct cert_names names;
+
+	(void)cert_names_read(x, &names);
+	for (; info->nnames < CERT_NAMES_MAX && info->nnames < names.n; info->nnames++)
+		snprintf(info->names[info->nnames], sizeof(info->names[0]), "%s",
+		    names.name[info->nnames]);
+	info->names_left = names.n - info->nnames;
+	cert_names_free(&names);
+	cert_common_name(x, info->cn);
+}
+
+static void
 take_leaf(X509 *x, time_t now, unsigned expiring_days, struct cert_info *info)
 {
 	const ASN1_INTEGER *serial = X509_get0_serialNumber(x);
@@ -111,8 +125,7 @@ take_leaf(X509 *x, time_t now, unsigned expiring_days, struct cert_info *info)
 	X509_digest(x, EVP_sha256(), info->fingerprint, &n);
 	cert_spki_digest(x, info->spki);
 	info->self_signed = X509_self_signed(x, 1) == 1;
-	info->nnames = cert_dns_names(x, info->names, CERT_NAMES_MAX);
-	cert_common_name(x, info->cn);
+	take_names(x, info);
 	take_key(x, info);
 	judge_time(info, now, expiring_days);
 }

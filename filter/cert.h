@@ -18,7 +18,7 @@
 #include <time.h>
 
 #define CERT_FILE_MAX (1024 * 1024)	/* octets of a leaf's or key's file */
-#define CERT_NAMES_MAX 100		/* dNSNames kept of one certificate */
+#define CERT_NAMES_MAX 100		/* dNSNames shown of one certificate; all are looked at */
 
 enum cert_state {
 	CERT_STATE_OK,
@@ -43,6 +43,7 @@ struct cert_info {
 	char names[CERT_NAMES_MAX][256];	/* dNSNames: lower case, as presented; one
 						   with a NUL or a control character is left out */
 	size_t nnames;
+	size_t names_left;		/* and so many more that it has */
 	char cn[256];			/* "" if none, or if it holds a NUL */
 	char key_type[32];		/* "EC P-256", "RSA", "ED25519" */
 	int key_bits;

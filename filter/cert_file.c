@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -92,6 +93,46 @@ not_pem(const char *buf, size_t len, const char *what, const char *der)
 	if (len > 4 && (unsigned char)buf[0] == 0x30 && ((unsigned char)buf[1] & 0x80) != 0)
 		return der;
 	return what;
+}
+
+bool
+cert_out_of_memory(void)
+{
+	unsigned long e;
+	bool yes = false;
+
+	while ((e = ERR_get_error()) != 0)
+		yes = yes || ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE;
+	return yes;
+}
+
+static X509 *
+parse_one(const unsigned char *der, size_t len)
+{
+	const unsigned char *p = der;
+	X509 *x = len > 0 && len <= LONG_MAX ? d2i_X509(NULL, &p, (long)len) : NULL;
+
+	if (x == NULL || (size_t)(p - der) == len)
+		return x;
+	X509_free(x);
+	return NULL;
+}
+
+X509 *
+cert_parse_der(const unsigned char *der, size_t len)
+{
+	X509 *x;
+
+	ERR_clear_error();
+	x = parse_one(der, len);
+	/* What cannot be read of key and extensions is no error yet, not even for want of memory. */
+	if (x != NULL && (X509_get0_pubkey(x) == NULL ||
+	    (X509_get_extension_flags(x) & EXFLAG_INVALID) != 0)) {
+		X509_free(x);
+		x = parse_one(der, len);
+	}
+	errno = cert_out_of_memory() && x == NULL ? ENOMEM : EINVAL;
+	return x;
 }
 
 int
@@ -217,69 +258,17 @@ cert_read_key(const char *path, const char *pass, char *why, size_t whysize)
 	return key;
 }
 
-void
+bool
 cert_spki_digest(X509 *x, unsigned char out[32])
 {
 	unsigned char *der = NULL;
 	int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der);
 	unsigned int n = 0;
-
-	memset(out, 0, 32);
-	if (len > 0)
-		EVP_Digest(der, (size_t)len, out, &n, EVP_sha256(), NULL);
-	OPENSSL_free(der);
-}
-
-/* A string of the certificate that may be used as a name: no NUL, no control character. */
-static bool
-plain(const unsigned char *p, int len, char out[CERT_NAME_SIZE])
-{
-	out[0] = '\0';
-	if (p == NULL || len <= 0 || len >= CERT_NAME_SIZE)
-		return false;
-	for (int i = 0; i < len; i++)
-		if (p[i] < 0x20 || p[i] == 0x7f)
-			return false;
-	for (int i = 0; i < len; i++)
-		out[i] = (char)(p[i] >= 'A' && p[i] <= 'Z' ? p[i] + 32 : p[i]);
-	out[len] = '\0';
-	return true;
-}
-
-size_t
-cert_dns_names(X509 *x, char names[][CERT_NAME_SIZE], size_t max)
-{
-	GENERAL_NAMES *san = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
-	int n = san != NULL ? sk_GENERAL_NAME_num(san) : 0;
-	size_t have = 0;
-
-	for (int i = 0; i < n && have < max; i++) {
-		const GENERAL_NAME *g = sk_GENERAL_NAME_value(san, i);
-
-		if (g->type == GEN_DNS && plain(ASN1_STRING_get0_data(g->d.dNSName),
-		    ASN1_STRING_length(g->d.dNSName), names[have]))
-			have++;
-	}
-	GENERAL_NAMES_free(san);
-	return have;
-}
-
-bool
-cert_common_name(X509 *x, char out[CERT_NAME_SIZE])
-{
-	const X509_NAME *subject = X509_get_subject_name(x);
-	unsigned char *utf8 = NULL;
-	int at = -1, last = -1, len;
 	bool ok;
 
-	out[0] = '\0';
-	while ((at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0)
-		last = at;	/* the last one is the most specific */
-	if (last < 0)
-		return false;
-	len = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last)));
-	ok = plain(utf8, len, out);
-	OPENSSL_free(utf8);
+	memset(out, 0, 32);
+	ok = len > 0 && EVP_Digest(der, (size_t)len, out, &n, EVP_sha256(), NULL) == 1;
+	OPENSSL_free(der);
 	return ok;
 }
 

@@ -25,6 +25,12 @@ char *cert_read_file(const char *path, size_t max, size_t *len, char *why, size_
 STACK_OF(X509) *cert_read_chain(const char *path, char *why, size_t whysize);
 STACK_OF(X509) *cert_parse_chain(const char *pem, size_t len, char *why, size_t whysize);
 
+/* Is it for want of memory that OpenSSL could not do it?  Forgets its errors. */
+bool cert_out_of_memory(void);
+
+/* One certificate and nothing behind it; NULL, with errno ENOMEM or EINVAL. */
+X509 *cert_parse_der(const unsigned char *der, size_t len);
+
 /*
  * For PEM_read_*: what is encrypted is refused.  With no callback OpenSSL asks
  * on the terminal, or reads standard input, for ever.
@@ -38,9 +44,20 @@ EVP_PKEY *cert_parse_key(const char *pem, size_t len, const char *pass, char *wh
 #define CERT_NAME_SIZE 256
 
 /*
- * The dNSNames of the subjectAltName, lower case, at most max of them; one with a NUL
- * or a control character is left out, for it cannot be meant honestly.
+ * The dNSNames of the subjectAltName, all of them: lower case; one with a NUL or
+ * a control character, or too long to be one, is left out, for it cannot be meant
+ * honestly.  any: there is one, kept or not, or a subjectAltName that cannot be
+ * read: then a commonName counts for nothing (RFC 9525 2).
  */
+struct cert_names {
+	const char **name;
+	size_t n;
+	bool any;
+};
+/* False: out of memory.  Free the names either way. */
+bool cert_names_read(X509 *, struct cert_names *);
+void cert_names_free(struct cert_names *);
+/* At most max of them, copied; how many. */
 size_t cert_dns_names(X509 *, char names[][CERT_NAME_SIZE], size_t max);
 /* The subject's last commonName likewise; false, and "", where there is none. */
 bool cert_common_name(X509 *, char out[CERT_NAME_SIZE]);
@@ -50,7 +67,7 @@ void cert_name_text(const X509_NAME *, char *out, size_t size);
 /* 0 where it is none. */
 time_t cert_time(const ASN1_TIME *);
 
-/* SHA-256 of the SubjectPublicKeyInfo. */
-void cert_spki_digest(X509 *, unsigned char out[32]);
+/* SHA-256 of the SubjectPublicKeyInfo; false, and zeros, where it cannot be had. */
+bool cert_spki_digest(X509 *, unsigned char out[32]);
 
 #endif

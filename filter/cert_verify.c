@@ -1,4 +1,5 @@
 /* See cert_verify.h. */
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,6 @@
 #include <openssl/x509_vfy.h>
 
 #include "ca.h"
-#include "cert.h"
 #include "cert_file.h"
 #include "cert_verify.h"
 #include "pem_scan.h"
@@ -50,15 +50,14 @@ struct cert_client {
 	const struct settings *settings;
 	X509 *leaf;
 	STACK_OF(X509) *chain;
+	bool has_fingerprint, has_spki;
 	unsigned char fingerprint[32], spki[32];
-	const char *name[CERT_NAMES_MAX];
+	struct cert_names names;
 	char cn[CERT_NAME_SIZE];
-	size_t nnames;
-	bool chain_unknown;
+	bool chain_unknown, starved;	/* starved: OpenSSL may have kept less than there is */
+	bool trusted, refused;		/* by a CA, since the facts were last asked for */
 	size_t nknown;
-	/* From here on nothing is cleared: these are pages that few certificates need. */
-	struct known known[VERDICTS_MAX];
-	char names[CERT_NAMES_MAX][CERT_NAME_SIZE];
+	struct known known[VERDICTS_MAX];	/* not cleared: few certificates need all */
 };
 
 struct cert_verifier *
@@ -137,6 +136,15 @@ ca_get(struct cert_verifier *v, const struct settings *s, const struct rule *rul
 	return c->ca;
 }
 
+/* To be loaded anew at the next need. */
+static void
+forget_ca(struct cert_verifier *v, const struct ca *ca)
+{
+	for (size_t i = 0; i < CAS_MAX; i++)
+		if (v->cas[i].ca == ca)
+			drop_ca(&v->cas[i]);
+}
+
 void
 cert_verifier_warm(struct cert_verifier *v, const struct settings *s)
 {
@@ -171,12 +179,20 @@ cert_reason(int e)
 		return REASON_CERT_PURPOSE;
 	/* Faults of our own CRL or process: they say nothing about the certificate. */
 	case X509_V_ERR_UNABLE_TO_GET_CRL:
+	case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
 	case X509_V_ERR_CRL_HAS_EXPIRED:
 	case X509_V_ERR_CRL_NOT_YET_VALID:
+	case X509_V_ERR_ERROR_IN_CRL_LAST_UPDATE_FIELD:
+	case X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD:
 	case X509_V_ERR_CRL_SIGNATURE_FAILURE:
 	case X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE:
 	case X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION:
+	case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
+	case X509_V_ERR_DIFFERENT_CRL_SCOPE:
+	case X509_V_ERR_CRL_PATH_VALIDATION_ERROR:
 	case X509_V_ERR_OUT_OF_MEM:
+	case X509_V_ERR_INVALID_CALL:
+	case X509_V_ERR_STORE_LOOKUP:
 	case X509_V_ERR_UNSPECIFIED:
 		return REASON_CERT_UNKNOWN;
 	default:
@@ -203,6 +219,12 @@ ask_ca(struct cert_client *cl, const struct rule *rule, struct known *k)
 	if (ca == NULL)
 		return;
 	e = ca_verify(ca, cl->leaf, cl->chain);
+	if (e == X509_V_ERR_OUT_OF_MEM) {
+		forget_ca(cl->verifier, ca);
+		cl->starved = true;
+	} else if (e != X509_V_OK && cl->starved) {
+		e = X509_V_ERR_OUT_OF_MEM;
+	}
 	if (cl->chain_unknown && lacks_issuer(e)) {
 		snprintf(k->detail, sizeof(k->detail), "the session is resumed, its chain is not known");
 		return;
@@ -212,32 +234,38 @@ ask_ca(struct cert_client *cl, const struct rule *rule, struct known *k)
 	snprintf(k->detail, sizeof(k->detail), "%s", X509_verify_cert_error_string(e));
 }
 
-static void
-client_verify(void *arg, const struct rule *rule, struct trust *t)
+static const struct known *
+known_of(struct cert_client *cl, const struct rule *rule)
 {
-	struct cert_client *cl = arg;
 	struct known *k;
 
 	for (size_t i = 0; i < cl->nknown; i++)
-		if (cl->known[i].ca == rule) {
-			*t = cl->known[i].trust;
-			return;
-		}
+		if (cl->known[i].ca == rule)
+			return &cl->known[i];
 	k = &cl->known[cl->nknown < VERDICTS_MAX ? cl->nknown++ : VERDICTS_MAX - 1];
 	memset(k, 0, sizeof(*k));
 	k->ca = rule;
 	k->trust.detail = k->detail;
 	ask_ca(cl, rule, k);
-	*t = k->trust;
+	return k;
+}
+
+static void
+client_verify(void *arg, const struct rule *rule, struct trust *t)
+{
+	struct cert_client *cl = arg;
+
+	*t = known_of(cl, rule)->trust;
+	if (t->trusted)
+		cl->trusted = true;
+	else
+		cl->refused = true;
 }
 
 bool
 cert_client_trusted(const struct cert_client *cl)
 {
-	for (size_t i = 0; i < cl->nknown; i++)
-		if (cl->known[i].trust.trusted)
-			return true;
-	return false;
+	return cl->trusted && !cl->refused;
 }
 
 /* ---- pins ---- */
@@ -311,6 +339,8 @@ client_pinned(void *arg, const char *certs)
 	struct cert_client *cl = arg;
 	char why[256];
 
+	if (!cl->has_fingerprint)
+		return -1;
 	if (cert_file_pins(cl->verifier, certs, cl->fingerprint, why, sizeof(why)))
 		return 1;
 	return why[0] == '\0' ? 0 : -1;
@@ -318,55 +348,70 @@ client_pinned(void *arg, const char *certs)
 
 /* ---- one client ---- */
 
+/* False: out of memory. */
+static bool
+describe(struct cert_client *cl, const unsigned char *der, size_t len)
+{
+	if (!cert_names_read(cl->leaf, &cl->names))
+		return false;
+	cert_common_name(cl->leaf, cl->cn);
+	cl->has_fingerprint = EVP_Digest(der, len, cl->fingerprint, NULL, EVP_sha256(), NULL) == 1;
+	cl->has_spki = cert_spki_digest(cl->leaf, cl->spki);
+	ERR_clear_error();
+	return true;
+}
+
 struct cert_client *
 cert_client_new(struct cert_verifier *v, const unsigned char *der, size_t len,
     char *why, size_t whysize)
 {
 	struct cert_client *cl = malloc(sizeof(*cl));
-	const unsigned char *p = der;
+	bool starved = cl == NULL;
 
-	if (cl == NULL) {
-		snprintf(why, whysize, "out of memory");
-		return NULL;
+	if (cl != NULL) {
+		memset(cl, 0, offsetof(struct cert_client, known));
+		cl->verifier = v;
+		errno = EINVAL;
+		if (len <= CLIENT_DER_MAX)
+			cl->leaf = cert_parse_der(der, len);
+		if (cl->leaf != NULL && describe(cl, der, len))
+			return cl;
+		starved = cl->leaf != NULL || errno == ENOMEM;
 	}
-	memset(cl, 0, offsetof(struct cert_client, known));
-	cl->verifier = v;
-	if (len > 0 && len <= CLIENT_DER_MAX)
-		cl->leaf = d2i_X509(NULL, &p, (long)len);
-	if (cl->leaf == NULL || (size_t)(p - der) != len) {
+	if (starved)
+		snprintf(why, whysize, "out of memory");
+	else
 		snprintf(why, whysize, len > CLIENT_DER_MAX ? "the client's certificate has %zu octets" :
 		    "what the client sent is no certificate (%zu octets)", len);
-		cert_client_free(cl);
-		ERR_clear_error();
-		return NULL;
-	}
-	EVP_Digest(der, len, cl->fingerprint, NULL, EVP_sha256(), NULL);
-	cert_spki_digest(cl->leaf, cl->spki);
-	cl->nnames = cert_dns_names(cl->leaf, cl->names, CERT_NAMES_MAX);
-	for (size_t i = 0; i < cl->nnames; i++)
-		cl->name[i] = cl->names[i];
-	cert_common_name(cl->leaf, cl->cn);
-	ERR_clear_error();
-	return cl;
+	cert_client_free(cl);
+	errno = starved ? ENOMEM : EINVAL;
+	return NULL;
+}
+
+/* False: out of memory. */
+static bool
+push(struct cert_client *cl, X509 *x)
+{
+	if (cl->chain == NULL)
+		cl->chain = sk_X509_new_null();
+	if (cl->chain != NULL && sk_X509_push(cl->chain, x) > 0)
+		return true;
+	X509_free(x);
+	return false;
 }
 
 void
 cert_client_add(struct cert_client *cl, const unsigned char *der, size_t len)
 {
-	const unsigned char *p = der;
 	X509 *x;
 
-	if (len == 0 || len > CLIENT_DER_MAX)
+	if (len > CLIENT_DER_MAX ||
+	    (cl->chain != NULL && sk_X509_num(cl->chain) >= CLIENT_CHAIN_MAX))
 		return;
-	if (cl->chain == NULL && (cl->chain = sk_X509_new_null()) == NULL)
-		return;
-	if (sk_X509_num(cl->chain) >= CLIENT_CHAIN_MAX)
-		return;
-	x = d2i_X509(NULL, &p, (long)len);
-	if (x == NULL || sk_X509_push(cl->chain, x) == 0)
-		X509_free(x);
 	cl->nknown = 0;
-	ERR_clear_error();
+	x = cert_parse_der(der, len);
+	if (x != NULL ? !push(cl, x) : errno == ENOMEM)
+		cl->chain_unknown = true;
 }
 
 void
@@ -382,6 +427,7 @@ cert_client_free(struct cert_client *cl)
 	if (cl == NULL)
 		return;
 	X509_free(cl->leaf);
+	cert_names_free(&cl->names);
 	sk_X509_pop_free(cl->chain, X509_free);
 	free(cl);
 }
@@ -393,11 +439,14 @@ cert_client_facts(struct cert_client *cl, const struct settings *s, struct cert_
 		cl->settings = s;
 		cl->nknown = 0;		/* verdicts are kept by rule, and rules are s's */
 	}
+	cl->trusted = cl->refused = false;
 	f->has_names = true;
-	f->names = cl->name;
-	f->nnames = cl->nnames;
+	f->names = cl->names.name;
+	f->nnames = cl->names.n;
+	f->any_names = cl->names.any;
 	f->cn = cl->cn[0] != '\0' ? cl->cn : NULL;
-	f->has_fingerprint = f->has_spki = true;
+	f->has_fingerprint = cl->has_fingerprint;
+	f->has_spki = cl->has_spki;
 	memcpy(f->fingerprint, cl->fingerprint, 32);
 	memcpy(f->spki, cl->spki, 32);
 	f->verify = client_verify;

@@ -3,8 +3,8 @@
  *
  * Chains are built and judged by OpenSSL's own X509_verify_cert; ours are the
  * caches.  A CA bundle and a CRL are read once in a process and again when the
- * file changed; a bundle is not parsed whole to find one issuer (an
- * X509_LOOKUP_METHOD finds certificates by subject in an index of the file).
+ * file changed; a bundle is not parsed whole to find one issuer (the store asks
+ * ca.c for certificates by subject, who has an index of the file).
  *
  * A struct cert_verifier lives as long as the process; a struct cert_client is
  * one session's certificate.  Not for several threads at once.
@@ -31,10 +31,14 @@ void cert_verifier_warm(struct cert_verifier *, const struct settings *);
 /*
  * A client's leaf (DER).  NULL, with a sentence in why, where it is not a
  * certificate: the caller then has a client whose certificate is untrusted.
+ * Where errno is ENOMEM it is our fault, and nothing can be said of it.
  */
 struct cert_client *cert_client_new(struct cert_verifier *,
     const unsigned char *der, size_t len, char *why, size_t whysize);
-/* One more certificate that the client sent; bounded, silently dropped past the bound. */
+/*
+ * One more certificate that the client sent; bounded, silently dropped past the
+ * bound.  Without memory for it the chain is not known, as below.
+ */
 void cert_client_add(struct cert_client *, const unsigned char *der, size_t len);
 /*
  * Nobody told what else the client sent.  Where an issuer is missing nothing
@@ -44,15 +48,15 @@ void cert_client_chain_unknown(struct cert_client *);
 void cert_client_free(struct cert_client *);
 
 /*
- * Fills the fields of facts->cert that follow from the certificate: names, cn,
- * fingerprints, verify, pinned, arg.  status and server stay the caller's.
+ * For a decision: fills the fields of facts->cert that follow from the
+ * certificate: names, cn, fingerprints, verify, pinned, arg.  status and server stay the caller's.
  * The pointers live as long as the client and the settings; the verdicts by
  * verify are remembered per CA for that long.
  */
 void cert_client_facts(struct cert_client *, const struct settings *,
     struct cert_facts *);
 
-/* Has any CA that it was verified by trusted it? */
+/* Did the CAs that it was verified by since the last cert_client_facts, one at least, trust it? */
 bool cert_client_trusted(const struct cert_client *);
 
 /*

@@ -1,4 +1,5 @@
 #include <dlfcn.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,12 +33,14 @@ static struct {
 	pid_t pid;
 	struct octets element[ELEMENTS_MAX];
 	size_t last;			/* depth of the last one */
+	bool starved;			/* there was no memory for one of them */
 } chain;
 
 /* The session's certificate. */
 static struct {
 	char *text;
-	struct cert_client *client;	/* NULL: it is none */
+	struct cert_client *client;	/* NULL: it is none, */
+	bool starved;			/* or there was no memory for it */
 	char why[256];
 } kept;
 
@@ -109,18 +112,23 @@ calls(bool daemon)
 
 /* ---- from text to octets ---- */
 
-/* out->p is the caller's; false: not base64, or too much of it. */
+/*
+ * out->p is the caller's; false: not base64, or too much of it, or, errno being
+ * ENOMEM, no memory.
+ */
 static bool
 decode(const char *text, struct octets *out)
 {
 	size_t len = strlen(text);
 
+	errno = EINVAL;
 	if (len == 0 || len > TEXT_MAX || (out->p = malloc(len / 4 * 3 + 3)) == NULL)
 		return false;
 	if ((out->len = base64_decode(text, len, out->p)) != SIZE_MAX)
 		return true;
 	free(out->p);
 	out->p = NULL;
+	errno = EINVAL;
 	return false;
 }
 
@@ -146,7 +154,8 @@ exim_cert_element(const char *depth, const char *base64)
 		forget_chain();
 	chain.pid = getpid();
 	chain.last = n;
-	(void)decode(base64, &chain.element[n]);
+	if (!decode(base64, &chain.element[n]) && errno == ENOMEM)
+		chain.starved = true;
 }
 
 /* ---- facts ---- */
@@ -161,6 +170,8 @@ take_chain(const struct cert_calls *c, const struct octets *leaf)
 		c->client_chain_unknown(kept.client);
 		return;
 	}
+	if (chain.starved)
+		c->client_chain_unknown(kept.client);
 	for (size_t i = 1; i < ELEMENTS_MAX; i++)
 		if (chain.element[i].p != NULL)
 			c->client_add(kept.client, chain.element[i].p, chain.element[i].len);
@@ -176,14 +187,18 @@ take(const struct cert_calls *c, const char *base64)
 		c->client_free(kept.client);
 	memset(&kept, 0, sizeof(kept));
 	if (!decode(base64, &leaf)) {
-		snprintf(kept.why, sizeof(kept.why), "the client's certificate is too large or damaged");
+		kept.starved = errno == ENOMEM;
+		snprintf(kept.why, sizeof(kept.why), "%s", kept.starved ? "out of memory" :
+		    "the client's certificate is too large or damaged");
 		return;
 	}
 	kept.client = c->client_new(part.verifier, leaf.p, leaf.len, kept.why, sizeof(kept.why));
+	kept.starved = kept.client == NULL && errno == ENOMEM;
 	if (kept.client != NULL)
 		take_chain(c, &leaf);
 	free(leaf.p);
-	kept.text = strdup(base64);
+	if (!kept.starved)		/* the next command may find memory again */
+		kept.text = strdup(base64);
 }
 
 static void
@@ -191,7 +206,8 @@ no_certificate(void *arg, const struct rule *ca, struct trust *t)
 {
 	(void)arg;
 	(void)ca;
-	*t = (struct trust){ .trusted = false, .why = REASON_CERT_UNTRUSTED, .detail = kept.why };
+	*t = (struct trust){ .trusted = false, .detail = kept.why,
+	    .why = kept.starved ? REASON_CERT_UNKNOWN : REASON_CERT_UNTRUSTED };
 }
 
 static void

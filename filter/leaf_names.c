@@ -4,12 +4,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cert.h"
 #include "leaf_names.h"
 #include "name.h"
 #include "pem_scan.h"
 
-#define FILE_MAX (1024 * 1024)	/* as cert.h has it */
-#define NAMES_MAX 100
 #define SEQUENCE 0x30
 #define OBJECT 0x06
 #define BOOLEAN 0x01
@@ -89,7 +88,7 @@ collect(const struct der *cert)
 	/* a name's TLV is longer than the name and its NUL */
 	if ((out = list = malloc(names.len + 2)) == NULL)
 		return NULL;
-	for (int n = 0; names.len > 0 && n < NAMES_MAX; n++) {
+	while (names.len > 0) {
 		if (der_take(&names, DNS_NAME, &name))
 			out = put_name(out, &name);
 		else if (!der_skip(&names, &name))
@@ -131,7 +130,7 @@ names_of(const char *file)
 		return leaf->names;
 	free(leaf->names);
 	leaf->names = NULL;
-	if (!pem_load(file, "CERTIFICATE", FILE_MAX, &f, why, sizeof(why)))
+	if (!pem_load(file, "CERTIFICATE", CERT_FILE_MAX, &f, why, sizeof(why)))
 		return NULL;
 	leaf->names = collect(&f.entries[0]);
 	leaf->id = f.id;

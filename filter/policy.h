@@ -61,6 +61,7 @@ struct cert_facts {
 	bool has_names;			/* names and cn are known (they may be none) */
 	const char *const *names;	/* dNSNames as presented */
 	size_t nnames;
+	bool any_names;			/* it has dNSNames, be they kept here or not: cn does not count */
 	const char *cn;			/* or NULL */
 	bool has_fingerprint, has_spki;
 	unsigned char fingerprint[32], spki[32];	/* SHA-256 of the DER, of the public key */

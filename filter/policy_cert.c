@@ -185,7 +185,7 @@ carries(const struct cert_facts *c, bool match_cn, const char *want)
 		    name_covers(c->names[i], strlen(c->names[i]), want))
 			return true;
 	/* a common name counts only where there is no dNSName to go by */
-	return match_cn && c->nnames == 0 && c->cn != NULL &&
+	return match_cn && !c->any_names && c->nnames == 0 && c->cn != NULL &&
 	    name_covers(c->cn, strlen(c->cn), want);
 }
 

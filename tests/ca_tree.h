@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -40,7 +41,9 @@ enum tree_flag {
 	UNKNOWN_CRITICAL = 64,	/* an extension that nobody knows */
 	TRUSTED = 128,		/* in ca.pem */
 	LEAF = 256,
-	LARGE = 512		/* 24 KiB */
+	LARGE = 512,		/* 24 KiB */
+	NAMES1000 = 1024,	/* 22 KiB of names, the one that counts the last */
+	ODD_NAME = 2048		/* a dNSName with a NUL, and a CN that would do */
 };
 
 struct tree_spec {
@@ -124,6 +127,7 @@ static const struct tree_spec tree[] = {
 	CLIENT("big", "inter", "inter", BIG, GOOD, GOOD),
 	CLIENT("large", "inter", "inter", LARGE, GOOD, GOOD),
 	CLIENT("names20", "inter", "inter", NAMES20, GOOD, GOOD),
+	CLIENT("names1000", "inter", "inter", NAMES1000, GOOD, GOOD),
 	CLIENT("nul", "inter", "inter", NUL_NAME, GOOD, GOOD),
 	DATED("expired", -60, -1, REASON_CERT_EXPIRED),
 	DATED("early", 2, 60, REASON_CERT_NOT_YET),
@@ -134,6 +138,8 @@ static const struct tree_spec tree[] = {
 	NAMED("other", "other.example", "DNS:other.example"),
 	NAMED("cn-only", "partner.example", NULL),
 	NAMED("cn-beside", "partner.example", "DNS:other.example"),
+	{ "cn-odd", "inter", "partner.example", NULL, KEY_P256, NULL, LEAF_USE, NULL, NULL, -1, 30,
+	    "inter", LEAF | ODD_NAME, GOOD, GOOD },
 	NAMED("idna", "a client", "DNS:xn--bcher-kva.example"),
 	NAMED("upper", "a client", "DNS:PARTNER.Example"),
 	NAMED("address", "a client", "IP:127.0.0.1,email:a@partner.example"),
@@ -219,13 +225,34 @@ tree_extend_raw(X509 *x, const char *oid, bool critical, size_t len)
 	free(octets);
 }
 
+/* So many of other.example's, then that one. */
+static void
+tree_dns_names(X509 *x, int others, const char *last, size_t len)
+{
+	GENERAL_NAMES *names = GENERAL_NAMES_new();
+	char other[64];
+
+	TREE_NEED(names != NULL);
+	for (int i = 1; i <= others + 1; i++) {
+		GENERAL_NAME *name = GENERAL_NAME_new();
+		ASN1_IA5STRING *text = ASN1_IA5STRING_new();
+
+		TREE_NEED(name != NULL && text != NULL);
+		snprintf(other, sizeof(other), "h%d.other.example", i);
+		TREE_NEED(ASN1_STRING_set(text, i > others ? last : other,
+		    i > others ? (int)len : -1) == 1);
+		GENERAL_NAME_set0_value(name, GEN_DNS, text);
+		TREE_NEED(sk_GENERAL_NAME_push(names, name) > 0);
+	}
+	TREE_NEED(X509_add1_ext_i2d(x, NID_subject_alt_name, names, 0, 0) == 1);
+	GENERAL_NAMES_free(names);
+}
+
 static void
 tree_names(X509 *x, X509V3_CTX *ctx, const struct tree_spec *s)
 {
 	static const unsigned char nul[] = "partner.example\0.evil.example";
 	X509_NAME *subject = X509_get_subject_name(x);
-	char many[1024] = "";
-	size_t n = 0;
 
 	if (s->flags & NUL_NAME)
 		TREE_NEED(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, nul,
@@ -233,25 +260,12 @@ tree_names(X509 *x, X509V3_CTX *ctx, const struct tree_spec *s)
 	else if (s->cn != NULL)
 		TREE_NEED(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
 		    (const unsigned char *)s->cn, -1, -1, 0) == 1);
-	if (s->flags & NUL_NAME) {
-		GENERAL_NAMES *names = GENERAL_NAMES_new();
-		GENERAL_NAME *name = GENERAL_NAME_new();
-		ASN1_IA5STRING *text = ASN1_IA5STRING_new();
-
-		TREE_NEED(names != NULL && name != NULL && text != NULL);
-		TREE_NEED(ASN1_STRING_set(text, nul, (int)sizeof(nul) - 1) == 1);
-		GENERAL_NAME_set0_value(name, GEN_DNS, text);
-		TREE_NEED(sk_GENERAL_NAME_push(names, name) > 0);
-		TREE_NEED(X509_add1_ext_i2d(x, NID_subject_alt_name, names, 0, 0) == 1);
-		GENERAL_NAMES_free(names);
-	} else if (s->flags & NAMES20) {
-		for (int i = 1; i < 20; i++)
-			n += (size_t)snprintf(many + n, sizeof(many) - n, "DNS:h%d.other.example,", i);
-		snprintf(many + n, sizeof(many) - n, SAN);
-		tree_extend(x, ctx, NID_subject_alt_name, many);
-	} else {
+	if (s->flags & (NUL_NAME | ODD_NAME))
+		tree_dns_names(x, 0, (const char *)nul, sizeof(nul) - 1);
+	else if (s->flags & (NAMES20 | NAMES1000))
+		tree_dns_names(x, s->flags & NAMES20 ? 19 : 999, "partner.example", 15);
+	else
 		tree_extend(x, ctx, NID_subject_alt_name, s->san);
-	}
 }
 
 static void
@@ -487,6 +501,19 @@ tree_write(const char *dir, bool large)
 		tree_write_crls(dir, "many.pem", 10000, false);
 		tree_write_bundle(dir, 140);
 	}
+}
+
+/* The folder with all that is in it; 0: it is gone. */
+static int __attribute__((unused))
+tree_remove(const char *dir)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execlp("rm", "rm", "-rf", dir, (char *)NULL);
+		_exit(127);
+	}
+	return pid > 0 && waitpid(pid, NULL, 0) == pid ? 0 : -1;
 }
 
 #endif

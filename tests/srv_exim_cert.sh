@@ -202,6 +202,7 @@ cert_names = partner.example'
 	upper none partner.example
 	wildcard none partner.example
 	names20 none partner.example
+	names1000 none partner.example
 	nosubject none partner.example
 	other cert-name partner.example
 	nul cert-name partner.example
@@ -215,6 +216,7 @@ cert_names = partner.example'
 	cn-only none cn.example
 	cn-beside cert-name cn.example
 	nul cert-name cn.example
+	cn-odd cert-name cn.example
 	idna none xn--bcher-kva.example
 	good cert-name xn--bcher-kva.example
 	stranger none mx.foreign.example

@@ -7,11 +7,11 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <sys/wait.h>
 
 #include "ca_tree.h"
+#include "cert.h"
 #include "cert_verify.h"
-#include "pem_scan.h"
+#include "leaf_names.h"
 #include "read.h"
 
 static char dir[] = "/tmp/tlsward-test-cert.XXXXXX";
@@ -120,19 +120,11 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	char *const argv[] = { (char *)(uintptr_t)"rm", (char *)(uintptr_t)"-rf", dir, NULL };
-	pid_t pid;
-
 	(void)state;
 	cert_verifier_free(verifier);
 	settings_free(set);
 	tree_free_all();
-	pid = fork();
-	if (pid == 0) {
-		execvp("rm", argv);
-		_exit(127);
-	}
-	return pid > 0 && waitpid(pid, NULL, 0) == pid ? 0 : -1;
+	return tree_remove(dir);
 }
 
 /* ---- the tree ---- */
@@ -232,6 +224,60 @@ our_own_faults(void **state)
 	assert_int_equal(judged("good", "missing"), REASON_CERT_UNKNOWN);
 }
 
+/* What OpenSSL finds wrong with a CRL, or with itself, is no fault of a client's. */
+static void
+reasons(void **state)
+{
+	static const int ours[] = {
+		X509_V_ERR_UNABLE_TO_GET_CRL, X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER,
+		X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE, X509_V_ERR_CRL_SIGNATURE_FAILURE,
+		X509_V_ERR_CRL_NOT_YET_VALID, X509_V_ERR_CRL_HAS_EXPIRED,
+		X509_V_ERR_ERROR_IN_CRL_LAST_UPDATE_FIELD, X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD,
+		X509_V_ERR_KEYUSAGE_NO_CRL_SIGN, X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION,
+		X509_V_ERR_DIFFERENT_CRL_SCOPE, X509_V_ERR_CRL_PATH_VALIDATION_ERROR,
+		X509_V_ERR_OUT_OF_MEM, X509_V_ERR_UNSPECIFIED, X509_V_ERR_INVALID_CALL,
+		X509_V_ERR_STORE_LOOKUP,
+	};
+
+	(void)state;
+	for (int e = X509_V_OK + 1; e <= X509_V_ERR_EC_KEY_EXPLICIT_PARAMS; e++) {
+		bool is_ours = false;
+
+		for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+			is_ours = is_ours || ours[i] == e;
+		if ((cert_reason(e) == REASON_CERT_UNKNOWN) != is_ours)
+			fail_msg("%s: %s", X509_verify_cert_error_string(e), reason_words[cert_reason(e)]);
+		/* whatever is about a CRL is in the list */
+		if (strstr(X509_verify_cert_error_string(e), "CRL") != NULL && !is_ours)
+			fail_msg("%s", X509_verify_cert_error_string(e));
+		assert_int_not_equal(cert_reason(e), REASON_NONE);
+	}
+	assert_int_equal(cert_reason(X509_V_OK), REASON_NONE);
+}
+
+/* Trusted is who was so for the present decision. */
+static void
+trusted_now(void **state)
+{
+	struct cert_client *cl = client_of("good", true);
+	struct cert_facts f = { 0 };
+	struct trust t;
+
+	(void)state;
+	ask(cl, "tree", &t);
+	assert_true(cert_client_trusted(cl));
+	ask(cl, "stale", &t);
+	assert_false(cert_client_trusted(cl));
+	ask(cl, "tree", &t);			/* known from before */
+	assert_true(cert_client_trusted(cl));
+	cert_client_facts(cl, set, &f);
+	assert_false(cert_client_trusted(cl));
+	f.verify(f.arg, ca_rule("tree"), &t);
+	f.verify(f.arg, ca_rule("stale"), &t);	/* a peer's and a domain's */
+	assert_false(cert_client_trusted(cl));
+	cert_client_free(cl);
+}
+
 /* ---- names and pins ---- */
 
 static void
@@ -261,10 +307,49 @@ names(void **state)
 	expect_names("wildcard", "a client", 1, "*.partner.example");
 	expect_names("idna", "a client", 1, "xn--bcher-kva.example");
 	expect_names("names20", "a client", 20, "partner.example");
+	expect_names("names1000", "a client", 1000, "partner.example");
 	expect_names("cn-only", "partner.example", 0, NULL);
 	expect_names("address", "a client", 0, NULL);
 	expect_names("nosubject", NULL, 1, "partner.example");
 	expect_names("nul", NULL, 0, NULL);	/* neither the half before the NUL nor the whole */
+}
+
+/* A name that is left out still is one: the CN does not come in for it. */
+static void
+cn_beside_odd_names(void **state)
+{
+	static const struct { const char *name; bool any; } cases[] = {
+		{ "good", true }, { "nul", true }, { "cn-only", false }, { "address", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cert_client *cl = client_of(cases[i].name, true);
+		struct cert_facts f = { 0 };
+
+		cert_client_facts(cl, set, &f);
+		assert_int_equal(f.any_names, cases[i].any);
+		cert_client_free(cl);
+	}
+}
+
+/* The same by who chooses what to show, and by who shows what there is. */
+static void
+many_names(void **state)
+{
+	struct cert_info *info = calloc(1, sizeof(*info));
+	char path[256];
+
+	(void)state;
+	assert_non_null(info);
+	path_of("names1000.pem", path, sizeof(path));
+	assert_int_equal(leaf_covers(path, "h999.other.example"), 2);
+	assert_int_equal(leaf_covers(path, "partner.example"), 2);
+	assert_int_equal(leaf_covers(path, "h1000.other.example"), 0);
+	(void)cert_inspect(path, NULL, time(NULL), 7, info);
+	assert_int_equal(info->nnames, CERT_NAMES_MAX);
+	assert_int_equal(info->names_left, 1000 - CERT_NAMES_MAX);
+	free(info);
 }
 
 static void
@@ -390,29 +475,6 @@ malformed(void **state)
 	OPENSSL_free(der);
 }
 
-/* ---- base64 ---- */
-
-static void
-base64(void **state)
-{
-	static const struct { const char *in, *out; } cases[] = {
-		{ "", "" }, { "QQ==", "A" }, { "QUI=", "AB" }, { "QUJD", "ABC" }, { "QUJDRA==", "ABCD" },
-		{ "Q\nU\r\nJ D", "ABC" }, { "QQ", "A" }, { "QUI", "AB" },
-		{ "Q", NULL }, { "QQ=", NULL }, { "QUI==", NULL }, { "QUJD=", NULL }, { "=", NULL },
-		{ "Q=Q=", NULL }, { "QQ==QQ==", NULL }, { "QU-D", NULL }, { "QU\001D", NULL },
-	};
-	unsigned char out[64];
-	size_t i, n;
-
-	(void)state;
-	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		n = base64_decode(cases[i].in, strlen(cases[i].in), out);
-		if (cases[i].out == NULL ? n != SIZE_MAX :
-		    n != strlen(cases[i].out) || memcmp(out, cases[i].out, n) != 0)
-			fail_msg("\"%s\": %zd", cases[i].in, (ssize_t)n);
-	}
-}
-
 int
 main(void)
 {
@@ -420,13 +482,12 @@ main(void)
 		cmocka_unit_test(each_of_the_tree),
 		cmocka_unit_test(as_openssl_has_it),
 		cmocka_unit_test(chains),
-		cmocka_unit_test(our_own_faults),
-		cmocka_unit_test(names),
+		cmocka_unit_test(our_own_faults), cmocka_unit_test(reasons), cmocka_unit_test(trusted_now),
+		cmocka_unit_test(names), cmocka_unit_test(cn_beside_odd_names), cmocka_unit_test(many_names),
 		cmocka_unit_test(pins),
 		cmocka_unit_test(changes),
 		cmocka_unit_test(warmed),
 		cmocka_unit_test(malformed),
-		cmocka_unit_test(base64),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
