@@ -2,7 +2,9 @@
 #include <sys/stat.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,8 +16,11 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "ca.h"
 #include "cert.h"
+#include "cert_chain.h"
 #include "cert_file.h"
+#include "pem_scan.h"
 
 const char *const cert_state_words[CERT_STATE_MAX] = {
 	"ok", "expiring", "expired", "not-yet-valid", "key-mismatch", "unreadable",
@@ -70,25 +75,27 @@ take_key(X509 *x, struct cert_info *info)
 	}
 }
 
+/* Which certificate is in what state, of which more than one could be meant: "" or "…, of X, ". */
 static void
-judge_time(struct cert_info *info, time_t now, unsigned expiring_days)
+judge_time(struct cert_info *info, const char *which, time_t from, time_t to, time_t now,
+    unsigned expiring_days)
 {
 	char date[32];
 	struct tm tm;
-	long left = (long)(info->not_after - now);
+	long left = (long)(to - now);
 
-	info->days_left = left >= 0 ? left / 86400 : -((-left + 86399) / 86400);
-	if (now > info->not_after) {
-		gmtime_r(&info->not_after, &tm);
+	if (left < 0) {
+		gmtime_r(&to, &tm);
 		strftime(date, sizeof(date), "%Y-%m-%d", &tm);
-		judge(info, CERT_STATE_EXPIRED, "expired on %s; renew it", date);
-	} else if (now < info->not_before) {
-		gmtime_r(&info->not_before, &tm);
+		judge(info, CERT_STATE_EXPIRED, "%sexpired on %s; renew it", which, date);
+	} else if (now < from) {
+		gmtime_r(&from, &tm);
 		strftime(date, sizeof(date), "%Y-%m-%d", &tm);
-		judge(info, CERT_STATE_NOT_YET, "is valid only from %s on; check the clock, or wait", date);
+		judge(info, CERT_STATE_NOT_YET, "%sis valid only from %s on; check the clock, or wait",
+		    which, date);
 	} else if (expiring_days > 0 && left < (long)expiring_days * 86400) {
-		judge(info, CERT_STATE_EXPIRING, "expires in %ld day%s; renew it", info->days_left,
-		    info->days_left == 1 ? "" : "s");
+		judge(info, CERT_STATE_EXPIRING, "%sexpires in %ld day%s; renew it", which,
+		    left / 86400, left / 86400 == 1 ? "" : "s");
 	}
 }
 
@@ -106,13 +113,15 @@ take_names(X509 *x, struct cert_info *info)
 	cert_common_name(x, info->cn);
 }
 
+/* All of it but its dates' meaning. */
 static void
-take_leaf(X509 *x, time_t now, unsigned expiring_days, struct cert_info *info)
+take_leaf(X509 *x, time_t now, struct cert_info *info)
 {
 	const ASN1_INTEGER *serial = X509_get0_serialNumber(x);
 	BIGNUM *bn = ASN1_INTEGER_to_BN(serial, NULL);
 	char *text = bn != NULL ? BN_bn2hex(bn) : NULL;
 	unsigned int n = 0;
+	long left;
 
 	info->parsed = true;
 	cert_name_text(X509_get_subject_name(x), info->subject, sizeof(info->subject));
@@ -121,50 +130,60 @@ take_leaf(X509 *x, time_t now, unsigned expiring_days, struct cert_info *info)
 	OPENSSL_free(text);
 	BN_free(bn);
 	info->not_before = cert_time(X509_get0_notBefore(x));
-	info->not_after = cert_time(X509_get0_notAfter(x));
+	info->not_after = info->chain_not_after = cert_time(X509_get0_notAfter(x));
+	left = (long)(info->not_after - now);
+	info->days_left = left >= 0 ? left / 86400 : -((-left + 86399) / 86400);
 	X509_digest(x, EVP_sha256(), info->fingerprint, &n);
 	cert_spki_digest(x, info->spki);
 	info->self_signed = X509_self_signed(x, 1) == 1;
 	take_names(x, info);
 	take_key(x, info);
-	judge_time(info, now, expiring_days);
 }
 
-/*
- * Does the chain of the file end at a root: one in the file or one that this
- * system trusts?  Only what is missing counts here, so validity, purposes and
- * the like are not asked about.
- */
-static bool
-chain_complete(STACK_OF(X509) *chain)
+/* Its place in the file, counted from 1; 0: it is a root of the system's. */
+static int
+place_of(const X509 *x, STACK_OF(X509) *file)
 {
-	X509 *last = sk_X509_value(chain, 0);
-	X509_STORE *store = NULL;
-	X509_STORE_CTX *ctx = NULL;
-	X509 *issuer = NULL;
-	bool complete = false;
+	for (int i = 0; i < sk_X509_num(file); i++)
+		if (X509_cmp(sk_X509_value(file, i), x) == 0)
+			return i + 1;
+	return 0;
+}
 
-	for (int i = 1; i < sk_X509_num(chain) && X509_self_signed(last, 0) != 1; i++) {
-		X509 *next = sk_X509_value(chain, i);
+/* The chain that a client will build of the file, up to what it has itself. */
+static void
+judge_chain(STACK_OF(X509) *file, const char *path, time_t now, unsigned expiring_days,
+    struct cert_info *info)
+{
+	struct cert_chain c;
+	char name[200], which[256];
 
-		if (X509_check_issued(next, last) != X509_V_OK)
-			return false;
-		last = next;
+	if (!cert_chain_build(file, now, &c)) {
+		judge(info, CERT_STATE_UNREADABLE, "%s: out of memory", path);
+		cert_chain_free(&c);
+		return;
 	}
-	if (X509_self_signed(last, 0) == 1)
-		return true;
-	store = X509_STORE_new();
-	ctx = X509_STORE_CTX_new();
-	if (store == NULL || ctx == NULL || X509_STORE_set_default_paths(store) != 1 ||
-	    X509_STORE_CTX_init(ctx, store, last, NULL) != 1)
-		goto out;
-	complete = X509_STORE_CTX_get1_issuer(&issuer, ctx, last) == 1;
-out:
-	X509_free(issuer);
-	X509_STORE_CTX_free(ctx);
-	X509_STORE_free(store);
-	ERR_clear_error();
-	return complete;
+	info->chain_complete = c.complete;
+	for (int i = 1; i < sk_X509_num(c.used); i++) {
+		X509 *x = sk_X509_value(c.used, i);
+		time_t to = cert_time(X509_get0_notAfter(x));
+		int place = place_of(x, file);
+
+		if (place == 0)
+			continue;
+		cert_name_text(X509_get_subject_name(x), name, sizeof(name));
+		snprintf(which, sizeof(which), "certificate %d of it, of %s, ", place, name);
+		judge_time(info, which, cert_time(X509_get0_notBefore(x)), to, now, expiring_days);
+		if (to < info->chain_not_after)
+			info->chain_not_after = to;
+	}
+	if (!c.complete) {
+		cert_name_text(X509_get_issuer_name(sk_X509_value(c.used, sk_X509_num(c.used) - 1)),
+		    name, sizeof(name));
+		judge(info, CERT_STATE_CHAIN_INCOMPLETE, "%s lacks the certificate of %s; "
+		    "append the issuer's certificates to the file", path, name);
+	}
+	cert_chain_free(&c);
 }
 
 static void
@@ -207,12 +226,9 @@ cert_inspect(const char *file, const char *key, time_t now, unsigned expiring_da
 		return info->state;
 	}
 	info->chain_len = (size_t)sk_X509_num(chain);
-	take_leaf(sk_X509_value(chain, 0), now, expiring_days, info);
-	info->chain_complete = chain_complete(chain);
-	if (!info->chain_complete)
-		judge(info, CERT_STATE_CHAIN_INCOMPLETE, "%s lacks the certificate of %.200s; "
-		    "append the issuer's certificates to the file", file,
-		    info->chain_len == 1 ? info->issuer : "an issuer");
+	take_leaf(sk_X509_value(chain, 0), now, info);
+	judge_time(info, "", info->not_before, info->not_after, now, expiring_days);
+	judge_chain(chain, file, now, expiring_days, info);
 	if (key != NULL)
 		judge_key(sk_X509_value(chain, 0), key, info);
 	sk_X509_pop_free(chain, X509_free);
@@ -220,28 +236,82 @@ cert_inspect(const char *file, const char *key, time_t now, unsigned expiring_da
 	return info->state;
 }
 
+/* Is there nothing graver to say of a than of b, and does it end later? */
+static bool
+milder(const struct cert_info *a, const struct cert_info *b)
+{
+	for (size_t i = 0; a->state != b->state && i < sizeof(gravity) / sizeof(gravity[0]); i++)
+		if (gravity[i] == a->state || gravity[i] == b->state)
+			return gravity[i] == b->state;
+	return a->not_after >= b->not_after;
+}
+
+/* What a verification needs of the bundle's certificate i, counted from 1: dates and name. */
+static void
+glance(X509 *x, size_t i, size_t n, time_t now, unsigned expiring_days, struct cert_info *info)
+{
+	char name[200], which[256] = "";
+
+	memset(info, 0, offsetof(struct cert_info, names));
+	info->not_before = cert_time(X509_get0_notBefore(x));
+	info->not_after = cert_time(X509_get0_notAfter(x));
+	if (n > 1) {
+		cert_name_text(X509_get_subject_name(x), name, sizeof(name));
+		snprintf(which, sizeof(which), "certificate %zu of it, of %s, ", i, name);
+	}
+	judge_time(info, which, info->not_before, info->not_after, now, expiring_days);
+}
+
+/* The certificate to be shown of a bundle, the caller's; *info has its state.  NULL: one is malformed. */
+static X509 *
+worst_of(const struct pem_file *f, const char *path, time_t now, unsigned expiring_days,
+    struct cert_info *info)
+{
+	struct cert_info *one = malloc(sizeof(*one));
+	X509 *worst = NULL, *x;
+
+	for (size_t i = 0; i < f->n; i++) {
+		x = one != NULL ? cert_parse_der(f->entries[i].p, f->entries[i].len) : NULL;
+		if (x == NULL) {
+			memset(info, 0, sizeof(*info));
+			judge(info, CERT_STATE_UNREADABLE, one == NULL || errno == ENOMEM ?
+			    "%s: out of memory (certificate %zu)" :
+			    "%s: certificate %zu of it is malformed; get the file again", path, i + 1);
+			X509_free(worst);
+			worst = NULL;
+			break;
+		}
+		glance(x, i + 1, f->n, now, expiring_days, one);
+		if (worst == NULL || !milder(one, info)) {
+			memcpy(info, one, offsetof(struct cert_info, names));
+			X509_free(worst);
+			worst = x;
+		} else {
+			X509_free(x);
+		}
+	}
+	free(one);
+	return worst;
+}
+
 enum cert_state
 cert_inspect_bundle(const char *file, time_t now, unsigned expiring_days, struct cert_info *info)
 {
+	struct pem_file f;
 	char why[256];
-	STACK_OF(X509) *all;
-	X509 *first;
+	X509 *x;
 
 	memset(info, 0, sizeof(*info));
-	all = cert_read_chain(file, why, sizeof(why));
-	if (all == NULL) {
+	if (!pem_load(file, "CERTIFICATE", CA_FILE_MAX, &f, why, sizeof(why))) {
 		judge(info, CERT_STATE_UNREADABLE, "%s: %s", file, why);
 		return info->state;
 	}
-	first = sk_X509_value(all, 0);
-	for (int i = 1; i < sk_X509_num(all); i++)
-		if (ASN1_TIME_compare(X509_get0_notAfter(sk_X509_value(all, i)),
-		    X509_get0_notAfter(first)) < 0)
-			first = sk_X509_value(all, i);
-	info->chain_len = (size_t)sk_X509_num(all);
-	take_leaf(first, now, expiring_days, info);
+	if ((x = worst_of(&f, file, now, expiring_days, info)) != NULL)
+		take_leaf(x, now, info);
+	info->chain_len = f.n;
 	info->chain_complete = true;
-	sk_X509_pop_free(all, X509_free);
+	X509_free(x);
+	pem_free(&f);
 	ERR_clear_error();
 	return info->state;
 }
@@ -258,7 +328,8 @@ cert_inspect_der(const unsigned char *der, size_t len, time_t now,
 		judge(info, CERT_STATE_UNREADABLE, "is not a certificate in DER");
 	} else {
 		info->chain_len = 1;
-		take_leaf(x, now, expiring_days, info);
+		take_leaf(x, now, info);
+		judge_time(info, "", info->not_before, info->not_after, now, expiring_days);
 	}
 	X509_free(x);
 	ERR_clear_error();

@@ -40,6 +40,8 @@ struct cert_info {
 	char serial[64];		/* hex */
 	time_t not_before, not_after;
 	long days_left;			/* whole days, negative once expired */
+	time_t chain_not_after;		/* when the first of the file's certificates ends that its chain
+					   goes by; state and error are of the whole chain */
 	char names[CERT_NAMES_MAX][256];	/* dNSNames: lower case, as presented; one
 						   with a NUL or a control character is left out */
 	size_t nnames;
@@ -66,7 +68,8 @@ enum cert_state cert_inspect(const char *file, const char *key, time_t now,
     unsigned expiring_days, struct cert_info *info);
 
 /*
- * The same of a [ca]'s file: of its certificate that ends first.  What is missing
+ * The same of a [ca]'s file, PEM or DER: of its certificate in the gravest state,
+ * of several the one that ends first, and error says which it is.  What is missing
  * behind it is no fault.
  */
 enum cert_state cert_inspect_bundle(const char *file, time_t now, unsigned expiring_days,

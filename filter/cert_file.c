@@ -17,8 +17,6 @@
 #include "cert.h"
 #include "cert_file.h"
 
-#define CHAIN_MAX 64	/* certificates read of one file */
-
 static const char *
 open_trouble(int e)
 {
@@ -156,8 +154,7 @@ cert_parse_chain(const char *pem, size_t len, char *why, size_t whysize)
 	ERR_clear_error();
 	if (b == NULL || chain == NULL)
 		goto fail;
-	while (sk_X509_num(chain) < CHAIN_MAX &&
-	    (x = PEM_read_bio_X509(b, NULL, cert_no_passphrase, NULL)) != NULL)
+	while ((x = PEM_read_bio_X509(b, NULL, cert_no_passphrase, NULL)) != NULL)
 		if (sk_X509_push(chain, x) == 0) {
 			X509_free(x);
 			goto fail;
@@ -165,7 +162,7 @@ cert_parse_chain(const char *pem, size_t len, char *why, size_t whysize)
 	e = ERR_peek_last_error();
 	if (ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE)
 		ERR_clear_error();	/* the end of the file */
-	else if (e != 0 && sk_X509_num(chain) < CHAIN_MAX) {
+	else if (e != 0) {
 		snprintf(why, whysize, "certificate %d of it is %s", sk_X509_num(chain) + 1,
 		    ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_BAD_PASSWORD_READ ?
 		    "encrypted, which only keys are; decrypt it with `openssl x509 -in FILE -out FILE.pem`" :
