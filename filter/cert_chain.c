@@ -36,18 +36,21 @@ valid(const X509 *x, time_t now)
 	    X509_cmp_time(X509_get0_notAfter(x), &now) > 0;
 }
 
-/* The system's roots, and the self-signed certificates of the file: all, or those that are valid. */
+/* What a chain may end at; each is asked for when the ones before it did not do. */
+enum trust { FILE_VALID, AND_SYSTEM, AND_FILE_ANY, TRUSTS };
+
+/* The self-signed certificates of the file; the system's, of which a bundle may have to be read. */
 static X509_STORE *
-roots(STACK_OF(X509) *file, time_t now, bool all)
+roots(STACK_OF(X509) *file, time_t now, enum trust trust)
 {
 	X509_STORE *store = X509_STORE_new();
 
-	if (store == NULL || X509_STORE_set_default_paths(store) != 1)
+	if (store == NULL || (trust >= AND_SYSTEM && X509_STORE_set_default_paths(store) != 1))
 		goto fail;
 	for (int i = 0; i < sk_X509_num(file); i++) {
 		X509 *x = sk_X509_value(file, i);
 
-		if (X509_self_signed(x, 0) == 1 && (all || valid(x, now)) &&
+		if (X509_self_signed(x, 0) == 1 && (trust == AND_FILE_ANY || valid(x, now)) &&
 		    X509_STORE_add_cert(store, x) != 1)
 			goto fail;
 	}
@@ -58,9 +61,9 @@ fail:
 }
 
 static bool
-build(STACK_OF(X509) *file, time_t now, bool all, struct cert_chain *c)
+build(STACK_OF(X509) *file, time_t now, enum trust trust, struct cert_chain *c)
 {
-	X509_STORE *store = roots(file, now, all);
+	X509_STORE *store = roots(file, now, trust);
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	bool ok = false;
 
@@ -87,7 +90,10 @@ bool
 cert_chain_build(STACK_OF(X509) *file, time_t now, struct cert_chain *c)
 {
 	memset(c, 0, sizeof(*c));
-	return build(file, now, false, c) && (c->complete || build(file, now, true, c));
+	for (enum trust t = FILE_VALID; t < TRUSTS && !c->complete; t++)
+		if (!build(file, now, t, c))
+			return false;
+	return true;
 }
 
 void
