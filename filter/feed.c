@@ -245,10 +245,11 @@ feed_read(struct feed *f, void (*got)(void *, const struct feed_entry *), void *
 		fifo_lines(f, got, arg);
 	}
 	for (int i = 0; f->in[FEED_SOCKET].fd >= 0 && i < READS_MAX; i++) {
-		n = recv(f->in[FEED_SOCKET].fd, datagram, sizeof(datagram), MSG_DONTWAIT);
+		n = recv(f->in[FEED_SOCKET].fd, datagram, sizeof(datagram), MSG_DONTWAIT | MSG_TRUNC);
 		if (n < 0)
 			break;
-		line_in(f, datagram, (size_t)n, got, arg);
+		if ((size_t)n <= sizeof(datagram))	/* of a longer one the end is not here */
+			line_in(f, datagram, (size_t)n, got, arg);
 	}
 }
 

@@ -271,6 +271,16 @@ lines_too_long(void **state)
 	assert_int_equal(drain(f), 1);
 	datagram(junk, 5000);
 	assert_int_equal(drain(f), 0);
+	/* one that is a line by as much of it as there is room for */
+	memset(junk, ' ', sizeof(junk));
+	entry_line(5, 1, line, sizeof(line));
+	memcpy(junk, line, strlen(line) - 1);
+	datagram(junk, 2048);
+	assert_int_equal(drain(f), 1);
+	feed_forget(f, 5);
+	junk[2048] = 'x';
+	datagram(junk, 2049);
+	assert_int_equal(drain(f), 0);
 	close(fd);
 	feed_close(f);
 }
