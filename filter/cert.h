@@ -1,6 +1,6 @@
 /*
  * What a certificate is, and in what state: for the command line, `check`, the
- * agent and the decision.  With cert_verify.h the only users of OpenSSL.
+ * agent and the decision.  No user of this header need know OpenSSL.
  *
  * A certificate file is PEM, leaf first, then its chain; a private key lies in
  * a file of its own.  Everything read is bounded (CERT_FILE_MAX); anything

@@ -1,7 +1,6 @@
 /* See cert_file.h. */
 #include <sys/stat.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,72 +15,30 @@
 
 #include "cert.h"
 #include "cert_file.h"
-
-static const char *
-open_trouble(int e)
-{
-	switch (e) {
-	case ENOENT:
-		return "there is no such file; check the path";
-	case EACCES:
-	case EPERM:
-		return "permission denied; let this user read the file and search its folders";
-	case ELOOP:
-		return "is a loop of symbolic links; make the link point to the file";
-	case ENAMETOOLONG:
-		return "the path is too long";
-	default:
-		return strerror(e);
-	}
-}
+#include "whole_file.h"
 
 char *
 cert_read_file(const char *path, size_t max, size_t *len, char *why, size_t whysize)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
-	char *buf = NULL;
-	size_t have = 0, size;
-	ssize_t n;
+	int fd = whole_file_open(path, max, &st, why, whysize);
+	char *buf;
 
 	*len = 0;
-	if (fd == -1 || fstat(fd, &st) == -1) {
-		snprintf(why, whysize, "%s", open_trouble(errno));
-		goto fail;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		snprintf(why, whysize, "is %s; name the file",
-		    S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
-		goto fail;
-	}
-	if (st.st_size <= 0 || (uintmax_t)st.st_size > max) {
-		snprintf(why, whysize, st.st_size <= 0 ? "is empty" :
-		    "has %jd octets, more than a certificate or key can need", (intmax_t)st.st_size);
-		goto fail;
-	}
-	size = (size_t)st.st_size;
-	if ((buf = OPENSSL_malloc(size + 1)) == NULL) {
+	if (fd == -1)
+		return NULL;
+	if ((buf = OPENSSL_malloc((size_t)st.st_size + 1)) == NULL) {
 		snprintf(why, whysize, "out of memory");
-		goto fail;
-	}
-	while (have < size && (n = read(fd, buf + have, size - have)) != 0) {
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1) {
-			snprintf(why, whysize, "%s", open_trouble(errno));
-			OPENSSL_clear_free(buf, size + 1);
-			goto fail;
-		}
-		have += (size_t)n;
-	}
-	memset(buf + have, 0, size + 1 - have);
-	close(fd);
-	*len = size;
-	return buf;
-fail:
-	if (fd != -1)
 		close(fd);
-	return NULL;
+		return NULL;
+	}
+	if (!whole_file_read(fd, &st, buf, why, whysize)) {
+		OPENSSL_clear_free(buf, (size_t)st.st_size + 1);
+		return NULL;
+	}
+	*len = (size_t)st.st_size;
+	buf[*len] = '\0';
+	return buf;
 }
 
 /* DER begins with a SEQUENCE of a length in two or three octets. */

@@ -1,8 +1,6 @@
 /* See pem_scan.h. */
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +8,7 @@
 #include <unistd.h>
 
 #include "pem_scan.h"
+#include "whole_file.h"
 
 static const signed char base64[256] = {
 	['A'] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23,
@@ -159,55 +158,26 @@ buffer_free(unsigned char *p, size_t size)
 		free(p);
 }
 
-static bool
-read_all(int fd, unsigned char *buf, size_t len)
-{
-	size_t have = 0;
-	ssize_t n;
-
-	while (have < len) {
-		n = read(fd, buf + have, len - have);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		have += (size_t)n;
-	}
-	return true;
-}
-
 /* The whole file, with a NUL behind, in f->buffer; its length, or 0. */
 static size_t
 slurp(const char *path, size_t max, struct pem_file *f, char *why, size_t whysize)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
-	size_t len = 0;
+	int fd = whole_file_open(path, max, &st, why, whysize);
 
-	if (fd == -1 || fstat(fd, &st) == -1) {
-		snprintf(why, whysize, "%s", strerror(errno));
-		goto out;
-	}
-	if (!S_ISREG(st.st_mode) || st.st_size <= 0 || (uintmax_t)st.st_size > max) {
-		snprintf(why, whysize, "is not a regular file of 1 to %zu octets", max);
-		goto out;
-	}
+	if (fd == -1)
+		return 0;
 	file_identity(&st, &f->id);
 	f->size = (size_t)st.st_size + 1;
 	if ((f->buffer = buffer_new(f->size)) == NULL) {
 		snprintf(why, whysize, "out of memory");
-		goto out;
-	}
-	if (!read_all(fd, f->buffer, f->size - 1)) {
-		snprintf(why, whysize, "cannot be read whole");
-		goto out;
-	}
-	f->buffer[f->size - 1] = '\0';
-	len = f->size - 1;
-out:
-	if (fd != -1)
 		close(fd);
-	return len;
+		return 0;
+	}
+	if (!whole_file_read(fd, &st, f->buffer, why, whysize))
+		return 0;
+	f->buffer[f->size - 1] = '\0';
+	return f->size - 1;
 }
 
 static bool

@@ -459,7 +459,7 @@ inspected_badly(void **state)
 	(void)state;
 	snprintf(path, sizeof(path), "%s/dated.crl", dir);
 	assert_int_equal(cert_inspect_crl(path, 1800000000, 7, &info), CERT_STATE_UNREADABLE);
-	assert_non_null(strstr(info.error, "No such file"));
+	assert_non_null(strstr(info.error, "there is no such file"));
 	for (size_t i = 0; i < 2; i++) {
 		craft(&crafts[i == 0 ? 0 : 6], 0x1234, &made);
 		assert_non_null(f = fopen(path, "w"));
