@@ -320,11 +320,10 @@ enum cert_state
 cert_inspect_der(const unsigned char *der, size_t len, time_t now,
     unsigned expiring_days, struct cert_info *info)
 {
-	const unsigned char *p = der;
-	X509 *x = len > 0 && len <= CERT_FILE_MAX ? d2i_X509(NULL, &p, (long)len) : NULL;
+	X509 *x = len <= CERT_FILE_MAX ? cert_parse_der(der, len) : NULL;
 
 	memset(info, 0, sizeof(*info));
-	if (x == NULL || (size_t)(p - der) != len) {
+	if (x == NULL) {
 		judge(info, CERT_STATE_UNREADABLE, "is not a certificate in DER");
 	} else {
 		info->chain_len = 1;
