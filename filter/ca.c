@@ -1,4 +1,5 @@
 /* See ca.h. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,7 @@ struct ca {
 	bool clients_only;
 	struct pem_file bundle, crls;
 	struct root *roots;	/* bundle.n of them */
-	bool lacking;		/* one that was needed could not be loaded */
+	int lacking;		/* why one that was needed could not be loaded: X509_V_ERR_*, or X509_V_OK */
 	X509_STORE *store;
 };
 
@@ -56,10 +57,12 @@ load_root(struct ca *ca, size_t i)
 	const struct der *der = &ca->bundle.entries[i];
 	X509 *x = cert_parse_der(der->p, der->len);
 
-	if (x != NULL && X509_STORE_add_cert(ca->store, x) == 1)
-		ca->roots[i].loaded = true;
+	if (x == NULL)
+		ca->lacking = errno == ENOMEM ? X509_V_ERR_OUT_OF_MEM : X509_V_ERR_STORE_LOOKUP;
+	else if (X509_STORE_add_cert(ca->store, x) != 1)
+		ca->lacking = X509_V_ERR_OUT_OF_MEM;
 	else
-		ca->lacking = true;
+		ca->roots[i].loaded = true;
 	X509_free(x);
 }
 
@@ -304,7 +307,7 @@ ca_verify(struct ca *ca, X509 *leaf, STACK_OF(X509) *untrusted)
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	int rc = X509_V_ERR_OUT_OF_MEM;
 
-	ca->lacking = false;
+	ca->lacking = X509_V_OK;
 	ERR_clear_error();
 	if (ctx != NULL && X509_STORE_CTX_init(ctx, ca->store, leaf, untrusted) == 1) {
 		if (X509_verify_cert(ctx) == 1) {
@@ -314,7 +317,9 @@ ca_verify(struct ca *ca, X509 *leaf, STACK_OF(X509) *untrusted)
 			if (rc == X509_V_OK)
 				rc = X509_V_ERR_UNSPECIFIED;
 			/* whatever it says then, it may be for want of what is not there */
-			if (ca->lacking || cert_out_of_memory())
+			if (ca->lacking != X509_V_OK)
+				rc = ca->lacking;
+			else if (cert_out_of_memory())
 				rc = X509_V_ERR_OUT_OF_MEM;
 		}
 	}

@@ -4,8 +4,8 @@
  * an entry is searched in the DER when one is asked for, and the signature is
  * checked over the DER as it came, all through X509_CRL_METHOD.  Issuer,
  * dates, extensions and their criticality stay OpenSSL's to judge.  A CRL
- * that is partial or indirect (RFC 5280 5.2.5), or whose list is not plain DER,
- * is parsed whole by OpenSSL.
+ * that is partial or indirect (RFC 5280 5.2.5), or whose list is not strict DER
+ * of plain revocations, is parsed whole by OpenSSL.
  */
 #ifndef TLSWARD_FILTER_CRL_H
 #define TLSWARD_FILTER_CRL_H

@@ -1,8 +1,9 @@
 /*
- * Want of memory at each allocation of OpenSSL's, one at a time, while a client's
- * certificate is read and judged: it is our fault then and not the client's, what
- * is good is good again at the next attempt, and nobody is let in for it.  In a few
- * places OpenSSL does not say that memory was what it lacked; they are counted.
+ * What is no fault of the client's: what OpenSSL says of CRLs, and want of memory
+ * at each of its allocations, one at a time, while a client's certificate is read
+ * and judged.  What is good is good again at the next attempt, and nobody is let in
+ * for it.  In a few places OpenSSL does not say that memory was what it lacked; they
+ * are counted.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <openssl/x509_vfy.h>
 
 #include "ca_tree.h"
 #include "cert_verify.h"
@@ -144,6 +146,37 @@ each_allocation(void **state)
 		fail_msg("%u of %u times the client was blamed", silent, attempts);
 }
 
+/* What OpenSSL finds wrong with a CRL, or with itself, is no fault of a client's. */
+static void
+reasons(void **state)
+{
+	static const int ours[] = {
+		X509_V_ERR_UNABLE_TO_GET_CRL, X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER,
+		X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE, X509_V_ERR_CRL_SIGNATURE_FAILURE,
+		X509_V_ERR_CRL_NOT_YET_VALID, X509_V_ERR_CRL_HAS_EXPIRED,
+		X509_V_ERR_ERROR_IN_CRL_LAST_UPDATE_FIELD, X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD,
+		X509_V_ERR_KEYUSAGE_NO_CRL_SIGN, X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION,
+		X509_V_ERR_DIFFERENT_CRL_SCOPE, X509_V_ERR_CRL_PATH_VALIDATION_ERROR,
+		X509_V_ERR_OUT_OF_MEM, X509_V_ERR_UNSPECIFIED, X509_V_ERR_INVALID_CALL,
+		X509_V_ERR_STORE_LOOKUP,
+	};
+
+	(void)state;
+	for (int e = X509_V_OK + 1; e <= X509_V_ERR_EC_KEY_EXPLICIT_PARAMS; e++) {
+		bool is_ours = false;
+
+		for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+			is_ours = is_ours || ours[i] == e;
+		if ((cert_reason(e) == REASON_CERT_UNKNOWN) != is_ours)
+			fail_msg("%s: %s", X509_verify_cert_error_string(e), reason_words[cert_reason(e)]);
+		/* whatever is about a CRL is in the list */
+		if (strstr(X509_verify_cert_error_string(e), "CRL") != NULL && !is_ours)
+			fail_msg("%s", X509_verify_cert_error_string(e));
+		assert_int_not_equal(cert_reason(e), REASON_NONE);
+	}
+	assert_int_equal(cert_reason(X509_V_OK), REASON_NONE);
+}
+
 static int
 setup(void **state)
 {
@@ -173,7 +206,9 @@ teardown(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(each_allocation) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reasons), cmocka_unit_test(each_allocation),
+	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	if (CRYPTO_set_mem_functions(get, get_more, give_back) != 1)
