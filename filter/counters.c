@@ -1,6 +1,6 @@
 /*
- * Counting and looking up; see counters.h for the contract and counters_file.h
- * for the layout and for what a killed process may leave.
+ * Counting; see counters.h for the contract and counters_file.h for the layout and
+ * for what a killed process may leave.
  */
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +8,6 @@
 #include "counters.h"
 #include "counters_file.h"
 
-#define PROBES		1024	/* with half of the buckets free, a few dozen at most */
 #define GROW_PAUSE	30	/* seconds between attempts on a full disk */
 #define FULL_PAUSE	86400	/* seconds between log lines that it is full */
 #define LOOK_PAUSE	5	/* seconds between looks whether the file was removed */
@@ -19,8 +18,8 @@
  * FNV-1a with a finalizer that mixes the high bits down, for the buckets.  The
  * names are those of our own INI: nobody gains from a collision.
  */
-static uint64_t
-digest_of(enum section section, const char *name)
+uint64_t
+counters_digest(enum section section, const char *name)
 {
 	uint64_t h = 0xcbf29ce484222325u;
 
@@ -147,7 +146,7 @@ row_for(struct counters *c, uint64_t digest, uint64_t now)
 	struct bucket *b;
 	uint32_t i;
 
-	for (i = 0; i < PROBES && i < c->nbuckets; i++) {
+	for (i = 0; i < COUNTERS_PROBES && i < c->nbuckets; i++) {
 		b = &c->index[(digest + i) & (c->nbuckets - 1)];
 		d = atomic_load_explicit(&b->digest, relaxed);
 		if (d == 0) {
@@ -182,27 +181,6 @@ fetch_rows(const struct counters *c, const uint64_t *digest, size_t n)
 		if (row < c->nrows)
 			__builtin_prefetch(counters_row(c, row), 1);
 	}
-}
-
-/* The row that the name has, for a reader; 0: none. */
-static uint32_t
-row_of(const struct counters *c, enum section section, const char *name)
-{
-	uint64_t digest = digest_of(section, name), d;
-	const struct bucket *b;
-	uint32_t i, n;
-
-	for (i = 0; i < PROBES && i < c->nbuckets; i++) {
-		b = &c->index[(digest + i) & (c->nbuckets - 1)];
-		d = atomic_load_explicit(&b->digest, relaxed);
-		if (d == digest) {
-			n = atomic_load_explicit(&b->row, memory_order_acquire);
-			return row_belongs(c, n, digest) ? n : 0;
-		}
-		if (d == 0)
-			break;
-	}
-	return 0;
 }
 
 /*
@@ -263,6 +241,28 @@ count_row(struct counters *c, uint32_t n, const struct facts *f, const struct ve
 	}
 }
 
+/*
+ * A recipient that MAIL has let pass as would-refused is told by MAIL: at RCPT only
+ * what the [domain] itself asks is one more.
+ */
+static bool
+told_by_mail(const struct verdict *v)
+{
+	return v->action == ACT_REPORT && v->server == NULL && v->rule != NULL &&
+	    v->rule->section != SEC_DOMAIN;
+}
+
+static void
+count_reason(struct counters *c, const struct verdict *v)
+{
+	enum reason reason = (unsigned)v->reason < REASON_MAX ? v->reason : REASON_NONE;
+
+	if (v->action == ACT_REFUSE || v->action == ACT_DEFER)
+		add(&c->head->refused[reason]);
+	else if (v->action == ACT_REPORT && !told_by_mail(v))
+		add(&c->head->would[reason]);
+}
+
 void
 counters_add(struct counters *c, const struct settings *settings,
     const struct facts *f, const struct verdict *v, uint64_t now)
@@ -279,11 +279,12 @@ counters_add(struct counters *c, const struct settings *settings,
 		return;
 	if (v->action == ACT_REFUSE || v->action == ACT_DEFER)
 		counters_note(c, settings, f, v, now);
+	count_reason(c, v);
 	if (settings == NULL)		/* there is nothing to find a rule in */
-		digest[n++] = digest_of(SEC_SERVER, "");
+		digest[n++] = counters_digest(SEC_SERVER, "");
 	for (i = 0; settings != NULL && i < sizeof(rules) / sizeof(rules[0]); i++)
 		if (rules[i] != NULL)
-			digest[n++] = digest_of((enum section)rules[i]->section,
+			digest[n++] = counters_digest((enum section)rules[i]->section,
 			    settings_name(settings, rules[i]));
 	fetch_rows(c, digest, n);
 	for (i = 0; i < n; i++)
@@ -318,62 +319,6 @@ counters_tell(struct counters *c, uint64_t now, char *why, size_t whysize)
 		snprintf(why, whysize, "%s: there is no space on the disk for more names; they "
 		    "are counted together as \"other\" until there is", c->path);
 	return true;
-}
-
-static void
-sum_row(const struct counters *c, uint32_t n, struct count *sum)
-{
-	const struct row *r = counters_row(c, n);
-	const struct row_reasons *reasons = counters_reasons(c, n);
-	uint64_t last = atomic_load_explicit(&r->last_refusal, relaxed);
-	int i;
-
-	for (i = 0; i < COUNT_FIXED; i++)
-		sum->accepted[i] += atomic_load_explicit(&r->accepted[i], relaxed);
-	for (i = 0; i < REASON_MAX; i++) {
-		sum->refused[i] += atomic_load_explicit(&reasons->refused[i], relaxed);
-		sum->would[i] += atomic_load_explicit(&reasons->would[i], relaxed);
-	}
-	if (last > sum->last_refusal)
-		sum->last_refusal = last;
-}
-
-bool
-counters_get(const struct counters *c, enum section section, const char *name,
-    struct count *sum)
-{
-	uint32_t row;
-
-	if (c == NULL || (row = row_of(c, section, name)) == 0)
-		return false;
-	sum_row(c, row, sum);
-	return true;
-}
-
-bool
-counters_other(const struct counters *c, struct count *sum)
-{
-	if (c == NULL)
-		return false;
-	sum_row(c, 0, sum);
-	return true;
-}
-
-uint64_t
-counters_since(const struct counters *c)
-{
-	return c != NULL ? c->head->made : 0;
-}
-
-uint64_t
-count_sum(const uint64_t by_reason[REASON_MAX])
-{
-	uint64_t sum = 0;
-	int i;
-
-	for (i = 0; i < REASON_MAX; i++)
-		sum += by_reason[i];
-	return sum;
 }
 
 struct counters *

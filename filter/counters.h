@@ -1,5 +1,5 @@
 /*
- * Counters in a file that its writers and readers map.
+ * Counters in a file that its writers map and its readers read.
  *
  * Each front end has its own file, STATE_DIR/FRONTEND/counters, in a folder
  * owned by the user it runs as; readers add the files up.  Any number of
@@ -73,6 +73,12 @@ bool counters_tell(struct counters *, uint64_t now, char *why, size_t whysize);
 bool counters_get(const struct counters *, enum section, const char *name,
     struct count *sum);
 bool counters_other(const struct counters *, struct count *sum);
+/*
+ * Adds what was refused and would have been, by reason, wherever it was decided:
+ * each refusal once.  What MAIL would have refused is not told again for each of its
+ * recipients, but where the [domain] would have refused it, too.  The rest stays.
+ */
+bool counters_by_reason(const struct counters *, struct count *sum);
 /* When the file was made, seconds since 1970: the discontinuity time. */
 uint64_t counters_since(const struct counters *);
 
@@ -108,7 +114,8 @@ extern const char *const counters_frontends[COUNTERS_FRONTENDS + 1];
 
 /*
  * The reader of all front ends' files below state_dir.  Files that come later
- * are found by counters_all_refresh (cheap; call it as often as you like).
+ * are found by counters_all_refresh (cheap; call it as often as you like).  Nothing
+ * is mapped: whatever happens to a file, the worst is that it counts as gone.
  */
 struct counters_all;
 struct counters_all *counters_all_open(const char *state_dir);
@@ -116,8 +123,14 @@ void counters_all_refresh(struct counters_all *);
 void counters_all_get(const struct counters_all *, enum section,
     const char *name, struct count *sum);		/* *sum is set, 0 if there is none */
 void counters_all_other(const struct counters_all *, struct count *sum);	/* likewise */
+void counters_all_by_reason(const struct counters_all *, struct count *sum);	/* likewise */
 uint64_t counters_all_since(const struct counters_all *);	/* the latest; 0: no file */
 size_t counters_all_files(const struct counters_all *);
+/*
+ * Grows when a sum may have jumped: a file came, or came back, or went.  Not for those
+ * that were there at the start.
+ */
+unsigned counters_all_breaks(const struct counters_all *);
 /* Why the file of counters_frontends[i] is not read; NULL: it is. */
 const char *counters_all_why(const struct counters_all *, size_t i);
 /* Of the file of counters_frontends[i]; nothing where it is not read. */

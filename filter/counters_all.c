@@ -15,6 +15,7 @@ const char *const counters_frontends[COUNTERS_FRONTENDS + 1] = { "opensmtpd", "e
 struct counters_all {
 	struct counters *file[COUNTERS_FRONTENDS];	/* NULL: none yet, or not to be read */
 	char why[COUNTERS_FRONTENDS][256];
+	unsigned breaks;
 	char state_dir[];
 };
 
@@ -28,6 +29,7 @@ counters_all_open(const char *state_dir)
 		return NULL;
 	memcpy(all->state_dir, state_dir, len);
 	counters_all_refresh(all);
+	all->breaks = 0;
 	return all;
 }
 
@@ -43,9 +45,11 @@ counters_all_refresh(struct counters_all *all)
 			if (!counters_replaced(all->file[i]))
 				continue;
 			counters_close(all->file[i]);
+			all->breaks++;
 		}
 		all->file[i] = counters_open(all->state_dir, counters_frontends[i], false,
 		    all->why[i], sizeof(all->why[i]));
+		all->breaks += all->file[i] != NULL;
 	}
 }
 
@@ -68,6 +72,22 @@ counters_all_other(const struct counters_all *all, struct count *sum)
 	memset(sum, 0, sizeof(*sum));
 	for (i = 0; all != NULL && i < COUNTERS_FRONTENDS; i++)
 		counters_other(all->file[i], sum);
+}
+
+void
+counters_all_by_reason(const struct counters_all *all, struct count *sum)
+{
+	size_t i;
+
+	memset(sum, 0, sizeof(*sum));
+	for (i = 0; all != NULL && i < COUNTERS_FRONTENDS; i++)
+		counters_by_reason(all->file[i], sum);
+}
+
+unsigned
+counters_all_breaks(const struct counters_all *all)
+{
+	return all == NULL ? 0 : all->breaks;
 }
 
 uint64_t

@@ -24,7 +24,7 @@ _Static_assert(REASON_MAX <= ROW_REASONS, "a row has room for every reason");
 #define MAX_ROWS	(1u << 24)
 
 enum found {
-	FOUND,			/* mapped */
+	FOUND,			/* open, and mapped for a writer */
 	ABSENT,
 	BAD,			/* not a file of ours, or a damaged one */
 	REFUSED			/* may be fine, but not to be had */
@@ -49,8 +49,6 @@ say(struct sentence s, const char *format, ...)
 	va_end(ap);
 }
 
-static const size_t index_offset = COUNTERS_PAGE + COUNTERS_RECENT * sizeof(struct slot);
-
 static uint32_t
 chunk_of(uint32_t nrows)
 {
@@ -58,22 +56,16 @@ chunk_of(uint32_t nrows)
 }
 
 static size_t
-rows_offset(uint32_t nbuckets)
-{
-	return index_offset + (size_t)nbuckets * sizeof(struct bucket);
-}
-
-static size_t
 file_size(uint32_t nrows)
 {
-	return rows_offset(2 * nrows) + (size_t)nrows * ROW_SIZE;
+	return counters_rows_at(2 * nrows) + (size_t)nrows * ROW_SIZE;
 }
 
 /* End of what must have space when `ready` rows are ready. */
 static size_t
 space_end(uint32_t nbuckets, uint32_t ready)
 {
-	return rows_offset(nbuckets) + (size_t)ready * ROW_SIZE;
+	return counters_rows_at(nbuckets) + (size_t)ready * ROW_SIZE;
 }
 
 /*
@@ -282,46 +274,53 @@ open_plain(struct counters *c, const struct stat *folder, struct stat *st, struc
 	return FOUND;
 }
 
+/* For a writer.  False, and said why. */
+static bool
+map(struct counters *c, const struct stat *st, struct sentence why)
+{
+	char *p = mmap(NULL, c->size, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, 0);
+	int error;
+
+	if (p == MAP_FAILED) {
+		say(why, "%s: cannot be mapped: %s", c->path, strerror(errno));
+		return false;
+	}
+	c->head = (struct header *)(void *)p;
+	c->recent = (struct slot *)(void *)(p + COUNTERS_RECENT_AT);
+	c->index = (struct bucket *)(void *)(p + COUNTERS_INDEX_AT);
+	c->rows = p + counters_rows_at(c->nbuckets);
+	if ((error = fill_holes(c, st)) == 0)
+		return true;
+	say(why, "%s: %s; no counters are kept until there is space", c->path, strerror(error));
+	return false;
+}
+
+/* Opens the file that is there. */
 static enum found
-map(struct counters *c, const struct stat *folder, struct sentence why)
+find(struct counters *c, const struct stat *folder, struct sentence why)
 {
 	enum found found;
-	const char *fault;
+	const char *fault = "has lost its beginning";
+	struct header h;
 	struct stat st;
-	void *p;
-	int error;
 
 	if ((found = open_plain(c, folder, &st, why)) != FOUND)
 		goto out;
-	found = REFUSED;
-	p = mmap(NULL, (size_t)st.st_size, PROT_READ | (c->writer ? PROT_WRITE : 0),
-	    MAP_SHARED, c->fd, 0);
-	if (p == MAP_FAILED) {
-		say(why, "%s: cannot be mapped: %s", c->path, strerror(errno));
-		goto out;
-	}
-	c->head = p;
-	c->size = (size_t)st.st_size;
-	if ((fault = header_fault(c->head, st.st_size)) != NULL) {
+	found = BAD;
+	if (!counters_read(c, &h, sizeof(h), 0) ||
+	    (fault = header_fault(&h, st.st_size)) != NULL) {
 		say(why, "%s: %s%s", c->path, fault, c->writer ? "" :
 		    "; its server sets it aside when it next opens it, and begins anew");
-		found = BAD;
 		goto out;
 	}
-	c->nrows = c->head->nrows;
-	c->nbuckets = c->head->nbuckets;
-	c->recent = (struct slot *)((char *)p + COUNTERS_PAGE);
-	c->index = (struct bucket *)((char *)p + index_offset);
-	c->rows = (char *)p + rows_offset(c->nbuckets);
+	c->size = (size_t)st.st_size;
+	c->made = h.made;
+	c->nrows = h.nrows;
+	c->nbuckets = h.nbuckets;
 	c->chunk = chunk_of(c->nrows);
 	c->dev = st.st_dev;
 	c->ino = st.st_ino;
-	if (c->writer && (error = fill_holes(c, &st)) != 0) {
-		say(why, "%s: %s; no counters are kept until there is space", c->path,
-		    strerror(error));
-		goto out;
-	}
-	found = FOUND;
+	found = !c->writer || map(c, &st, why) ? FOUND : REFUSED;
 out:
 	if (found != FOUND)
 		unmap(c);
@@ -415,11 +414,11 @@ begin(struct counters *c)
 	counters_alive(c, now);
 }
 
-/* Maps the file, making it first where that is a writer's to do. */
+/* Opens the file, making it first where that is a writer's to do. */
 static bool
 attach(struct counters *c, const struct stat *folder, uint32_t nrows, struct sentence why)
 {
-	enum found found = map(c, folder, why);
+	enum found found = find(c, folder, why);
 	bool aside = false;
 	int error, lock;
 
@@ -432,12 +431,12 @@ attach(struct counters *c, const struct stat *folder, uint32_t nrows, struct sen
 		return false;
 	}
 	/* Somebody may have done it before we had the lock. */
-	found = map(c, folder, why);
+	found = find(c, folder, why);
 	if (found == BAD && (aside = set_aside(c, why)))
 		found = ABSENT;
 	if (found == ABSENT) {
 		if ((error = make(c, nrows)) == 0)
-			found = map(c, folder, aside ? (struct sentence){ 0 } : why);
+			found = find(c, folder, aside ? (struct sentence){ 0 } : why);
 		else
 			say(why, "%s: cannot be made: %s; no counters are kept", c->path,
 			    strerror(error));

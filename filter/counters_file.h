@@ -1,6 +1,6 @@
 /*
  * The file behind filter/counters.h: its layout, its making, its mapping.  For
- * counters.c, counters_all.c and their test only.
+ * counters*.c and their tests only.
  *
  *	header		one page
  *	recent		the last refusals, a ring
@@ -8,6 +8,11 @@
  *	rows		dense, row 0 is "other", taken in order; of every COUNTERS_CHUNK
  *			(or all, if they are fewer) first what each mail touches, then the
  *			reasons: mail for 100,000 domains touches a fifth of the file
+ *
+ * Writers map it.  Readers do not, for whoever may write the file may cut it
+ * short, and a page that has gone is a SIGBUS: they read(2) header, bucket and row,
+ * where a number that is written meanwhile is the one before or the one after,
+ * since all are whole words at their place (counters_read.c).
  *
  * Numbers are in the byte order of the machine; a file from another is foreign
  * (the mark tells).  The file has its full length from the start, but space
@@ -38,7 +43,7 @@
 
 #define COUNTERS_NAME	"counters"
 #define COUNTERS_MAGIC	"tlswcnt\n"
-#define COUNTERS_VERSION 3
+#define COUNTERS_VERSION 4
 #define COUNTERS_MARK	0x01020304u
 #define COUNTERS_ROWS	(1u << 18)	/* 100,000 domains, as many peers, and room */
 #define COUNTERS_PAGE	4096u
@@ -62,6 +67,9 @@ struct header {
 	_Atomic uint64_t last_seen;
 	_Atomic uint64_t refusals;	/* of the ring: the last number given */
 	_Atomic uint64_t full_told;	/* when it was last logged that no row is left; 0: never */
+	/* Each verdict once, whatever rows it counts in; see counters_by_reason. */
+	_Alignas(64) _Atomic uint64_t refused[ROW_REASONS];
+	_Atomic uint64_t would[ROW_REASONS];
 };
 
 #define SLOT_WORDS	38
@@ -96,11 +104,14 @@ _Static_assert(sizeof(struct bucket) == 16 && sizeof(struct row) == 64 &&
 enum counters_lack { LACK_NOTHING, LACK_ROWS, LACK_SPACE };
 
 struct counters {
+	/* writer only: where it is mapped */
 	struct header *head;
 	struct slot *recent;		/* COUNTERS_RECENT of them */
 	struct bucket *index;
 	char *rows;			/* see counters_row */
+	/* of all */
 	size_t size;
+	uint64_t made;			/* the header's */
 	uint32_t nbuckets, nrows;	/* checked copies of the header's */
 	uint32_t chunk;			/* rows whose reasons stand behind them all */
 	int dir, fd;
@@ -117,17 +128,36 @@ struct counters {
 	char path[512];			/* of the file, for sentences */
 };
 
+/* Where in the file its parts begin. */
+#define COUNTERS_RECENT_AT	((size_t)COUNTERS_PAGE)
+#define COUNTERS_INDEX_AT	(COUNTERS_RECENT_AT + COUNTERS_RECENT * sizeof(struct slot))
+static inline size_t
+counters_rows_at(uint32_t nbuckets)
+{
+	return COUNTERS_INDEX_AT + (size_t)nbuckets * sizeof(struct bucket);
+}
+
+/* Where among the rows one and its reasons are. */
+static inline size_t
+counters_row_at(const struct counters *c, uint32_t n)
+{
+	return (size_t)(n & ~(c->chunk - 1)) * ROW_SIZE + (n & (c->chunk - 1)) * sizeof(struct row);
+}
+static inline size_t
+counters_reasons_at(const struct counters *c, uint32_t n)
+{
+	return counters_row_at(c, n & ~(c->chunk - 1)) + c->chunk * sizeof(struct row) +
+	    (n & (c->chunk - 1)) * sizeof(struct row_reasons);
+}
 static inline struct row *
 counters_row(const struct counters *c, uint32_t n)
 {
-	return (struct row *)(void *)(c->rows + (size_t)(n & ~(c->chunk - 1)) * ROW_SIZE) +
-	    (n & (c->chunk - 1));
+	return (struct row *)(void *)(c->rows + counters_row_at(c, n));
 }
 static inline struct row_reasons *
 counters_reasons(const struct counters *c, uint32_t n)
 {
-	return (struct row_reasons *)(void *)(counters_row(c, n & ~(c->chunk - 1)) + c->chunk) +
-	    (n & (c->chunk - 1));
+	return (struct row_reasons *)(void *)(c->rows + counters_reasons_at(c, n));
 }
 
 /* As counters_open, with the number of rows (a power of two) of a new file. */
@@ -141,7 +171,14 @@ bool counters_grow(struct counters *, uint32_t n);
 void counters_note(struct counters *, const struct settings *, const struct facts *,
     const struct verdict *, uint64_t now);
 
-/* Is the file at the path no longer the one that is mapped? */
+/* A name's mark in index and rows; never 0. */
+uint64_t counters_digest(enum section, const char *name);
+#define COUNTERS_PROBES	1024		/* buckets looked at; with half free, a few dozen at most */
+
+/* size octets from `at` on; false: the file has lost them, or they cannot be read. */
+bool counters_read(const struct counters *, void *to, size_t size, size_t at);
+
+/* Is the file at the path no longer the one that is open? */
 bool counters_replaced(const struct counters *);
 
 /*

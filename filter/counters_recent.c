@@ -1,5 +1,5 @@
 /*
- * The last refusals, and the signs of life, in the file of counters; see
+ * The last refusals, and signs of life, in the file of counters; see
  * counters_file.h for how a slot is filled.
  */
 #include <stdlib.h>
@@ -105,34 +105,23 @@ by_number(const void *va, const void *vb)
 size_t
 counters_recent(const struct counters *c, struct recent out[COUNTERS_RECENT])
 {
+	struct slot slots[COUNTERS_RECENT];
 	size_t n = 0;
 
-	if (c == NULL)
+	if (c == NULL || !counters_read(c, slots, sizeof(slots), COUNTERS_RECENT_AT))
 		return 0;
 	for (size_t i = 0; i < COUNTERS_RECENT; i++)
-		if (read_slot(&c->recent[i], &out[n]))
+		if (read_slot(&slots[i], &out[n]))
 			n++;
 	qsort(out, n, sizeof(*out), by_number);
 	return n;
 }
 
-/* ---- signs of life ---- */
+/* ---- a sign of life ---- */
 
 void
 counters_alive(struct counters *c, uint64_t now)
 {
 	if (c != NULL && c->writer && !c->cut && atomic_load_explicit(&c->head->last_seen, relaxed) != now)
 		atomic_store_explicit(&c->head->last_seen, now, relaxed);
-}
-
-void
-counters_life(const struct counters *c, struct counters_life *life)
-{
-	memset(life, 0, sizeof(*life));
-	if (c == NULL)
-		return;
-	life->starts = atomic_load_explicit(&c->head->starts, relaxed);
-	life->last_start = atomic_load_explicit(&c->head->last_start, relaxed);
-	life->calls = atomic_load_explicit(&c->head->calls, relaxed);
-	life->last_seen = atomic_load_explicit(&c->head->last_seen, relaxed);
 }
