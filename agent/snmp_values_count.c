@@ -54,24 +54,32 @@ get_refusal(const struct view *v, const struct object *o, const struct row *row,
 	return true;
 }
 
-/* TimeStamp: sysUpTime, in hundredths, of something that has a wall-clock time. */
+/*
+ * TimeStamp: sysUpTime, in hundredths, of something that has a wall-clock time.  0 for
+ * what was before sysUpTime began anew (RFC 2579), as it does when snmpd starts.
+ */
 bool
 get_discontinuity(const struct view *v, const struct object *o, const struct row *row,
     struct value *value)
 {
-	/* Worked out once: a manager compares it with what it read before, so that
-	 * it must not wander with the rounding of two clocks. */
-	static time_t since;
+	/* Worked out once for each link: a manager compares it with what it read
+	 * before, so that it must not wander with the rounding of two clocks. */
+	static int64_t since = -1;
+	static uint32_t connects;
 	static u_long at;
 
 	(void)o;
 	(void)row;
-	if (since != v->since) {
-		uint64_t up = netsnmp_get_agent_uptime();
-		time_t now = time(NULL);
-		uint64_t age = now > v->since ? (uint64_t)(now - v->since) * 100 : 0;
+	if (since != v->since || connects != v->link.connects) {
+		uint64_t up = netsnmp_get_agent_uptime(), age;
+		struct timespec now;
+		int64_t ms;
 
+		clock_gettime(CLOCK_REALTIME, &now);
+		ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+		age = ms > v->since ? (uint64_t)(ms - v->since) / 10 : 0;
 		since = v->since;
+		connects = v->link.connects;
 		at = age < up ? (u_long)(up - age) : 0;
 	}
 	value->u.number = at;
@@ -102,7 +110,7 @@ get_reason(const struct view *v, const struct object *o, const struct row *row,
 	size_t reason = row->i + 1;
 	struct count c;
 
-	count_of(v, NULL, &c);
+	counters_all_by_reason(v->counters, &c);
 	put_counter(value, o->arg == FIG_WOULD ? c.would[reason] : c.refused[reason]);
 	return true;
 }

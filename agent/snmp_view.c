@@ -16,6 +16,15 @@ clock_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+static int64_t
+wall_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
 time_t
 view_clock(void)
 {
@@ -121,7 +130,20 @@ long_find(struct view *v, const struct settings *s)
 
 /* ---- counters ---- */
 
-/* The settings may have moved the folder of the counters. */
+/* Is there a file that counts, and that is in no sum? */
+static bool
+any_unreadable(const struct counters_all *all)
+{
+	for (size_t i = 0; i < COUNTERS_FRONTENDS; i++)
+		if (counters_all_why(all, i) != NULL && !counters_all_absent(all, i))
+			return true;
+	return false;
+}
+
+/*
+ * The settings may have moved the folder of the counters.  At the start of the agent
+ * the sums go on from where they were, unless some of them cannot be had.
+ */
 static void
 counters_follow(struct view *v, const struct settings *s)
 {
@@ -129,33 +151,26 @@ counters_follow(struct view *v, const struct settings *s)
 
 	if (v->state_dir != NULL && strcmp(v->state_dir, dir) == 0)
 		return;
-	if (v->counters != NULL) {
+	if (v->counters != NULL)
 		counters_all_close(v->counters);
-		v->since = time(NULL);
-	}
-	v->files = 0;
-	v->looked = 0;
 	free(v->state_dir);
 	v->state_dir = strdup(dir);
 	v->counters = counters_all_open(dir);
+	v->breaks = 0;
+	v->since = v->since != 0 || any_unreadable(v->counters) ? wall_ms() :
+	    (int64_t)counters_all_since(v->counters) * 1000;
 }
 
+/* A file that comes or goes takes what it had counted into the sums, or out of them. */
 static void
 counters_look(struct view *v)
 {
-	size_t files;
-	time_t made;
+	unsigned breaks;
 
-	if (v->counters == NULL)
-		return;
 	counters_all_refresh(v->counters);
-	files = counters_all_files(v->counters);
-	made = (time_t)counters_all_since(v->counters);
-	if (files < v->files)
-		v->since = time(NULL);	/* what a file had counted has gone from the sums */
-	else if (made > v->since)
-		v->since = made;
-	v->files = files;
+	if ((breaks = counters_all_breaks(v->counters)) != v->breaks)
+		v->since = wall_ms();
+	v->breaks = breaks;
 }
 
 /* Drops rows that nobody touched for long, and those that a file now has. */
@@ -194,9 +209,9 @@ view_refresh(struct view *v)
 		counters_follow(v, s);
 	} else if (v->state_dir == NULL)
 		counters_follow(v, view_settings(v));
+	counters_look(v);
 	if (clock_ms() - v->looked >= VIEW_LOOK_MS) {
 		v->looked = clock_ms();
-		counters_look(v);
 		v->refusals->n = SIZE_MAX;
 		certs_turn(v->certs);
 	}

@@ -60,10 +60,10 @@ struct view {
 
 	char *state_dir;		/* of the counters that are open */
 	struct counters_all *counters;	/* may be NULL */
-	size_t files;			/* front ends' files seen at the last refresh */
-	time_t since;			/* last discontinuity of the counters, 0: none known */
+	unsigned breaks;		/* counters_all_breaks at the last refresh */
+	int64_t since;			/* last discontinuity of the counters, wall clock in ms; 0: none */
 
-	int64_t looked;			/* at the files of counters; CLOCK_MONOTONIC ms */
+	int64_t looked;			/* at refusals and certificates; CLOCK_MONOTONIC ms */
 
 	struct refusals *refusals;	/* see view_refusals */
 

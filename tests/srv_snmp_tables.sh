@@ -254,6 +254,46 @@ if [ -x "$FILTER" ]; then
 	is "the front end" "$(get $OBJ.13.1.{2,4,6}.1 | xargs)" '2 1 71'
 	like "was seen" "$(get $OBJ.13.1.7.1)" ' 2B 00 00'
 	like "in a table" "$(table Recent)" 'opensmtpd.70 .* domain a.example tlsMissing refused ipv4 .* 192.0.2.9$'
+	is "by reason, too, each once" "$(get $OBJ.11.1.2.1)" 70
+
+	# A manager sees that a sum has jumped: the file goes, comes back, is cut short.
+	ticks() { snmpget -v2c -c public -Oqvt -M '' -m '' "127.0.0.1:$SNMP_PORT" "$@"; }
+	since() { ticks $OBJ.2.22.0; }
+	counters=$STATE/opensmtpd/counters
+	pids=$(pgrep -d, -g "${PIDS[agent]}")
+	first=$(since)
+	mv "$counters" "$T/counters"
+	check "a file of counters that goes" wait_for 5 eval '[ "$(get $OBJ.11.1.2.1)" = 0 ]'
+	gone=$(since)
+	check "is a discontinuity ($first, $gone)" test "$gone" -gt "$first"
+	mv "$T/counters" "$counters"
+	check "and comes back" wait_for 5 eval '[ "$(get $OBJ.11.1.2.1)" = 70 ]'
+	back=$(since)
+	check "is another ($back)" test "$back" -gt "$gone"
+	cp "$counters" "$T/counters"
+	(for i in {1..40}; do snmp snmpbulkwalk -Cr50 $OBJ; done) >"$T/walks" 2>&1 &
+	walker=$!
+	wait_for 5 test -s "$T/walks"
+	for at in 100000 4096 0; do
+		truncate -s $at "$counters"
+		snmp snmpwalk $OBJ.5.1 >/dev/null
+		snmp snmpwalk $OBJ.12.1 >/dev/null
+		cp "$T/counters" "$counters.new"
+		mv "$counters.new" "$counters"
+		wait_for 5 eval '[ "$(get $OBJ.11.1.2.1)" = 70 ]' || not_ok "cut to $at, and whole again"
+	done
+	wait $walker
+	unlike "walks go on while it is cut short" "$(cat "$T/walks")" 'Timeout|Error'
+	is "and neither process has died of it" "$(pgrep -d, -g "${PIDS[agent]}")" "$pids"
+	stop snmpd
+	check "snmpd starts again" start_snmpd
+	check "the agent is back" wait_for 10 agent_answers
+	is "what was before sysUpTime began is at 0" "$(since)" 0
+	mv "$counters" "$T/counters"
+	wait_for 5 eval '[ "$(get $OBJ.11.1.2.1)" = 0 ]'
+	gone=$(since) up=$(ticks 1.3.6.1.2.1.1.3.0)
+	check "and the next has its place in the new one ($gone of $up)" \
+	    test "$gone" -gt 0 -a "$gone" -le "$up" -a "$gone" -gt $((up - 1000))
 else
 	skip "refusals" "needs build/filter-tlsward"
 fi
