@@ -17,7 +17,10 @@ void notify_link(bool up);		/* the link to snmpd came or went */
 /* readable: notify_fd() is.  Never blocks but where the library does. */
 void notify_step(bool readable);
 
-/* This file was written by a SET. */
+/*
+ * This file was written by a SET that holds, or by the end of one that does not: not
+ * before it is known which, for the parent acts on it at once.
+ */
 void notify_changed(const struct file_id *);
 
 const struct alarm_figures *notify_figures(void);

@@ -5,9 +5,9 @@
 #include "snmp_set.h"
 
 #include "edit.h"
-#include "snmp_list.h"
 #include "snmp_log.h"
 #include "snmp_notify.h"
+#include "snmp_set_log.h"
 
 #define SETTLE 10	/* seconds within which snmpd ends a SET, one way or another */
 
@@ -22,38 +22,15 @@ static struct transaction {
 	struct edit_result res;
 } txn;
 
-/* ---- the log ---- */
+/* ---- what came of it ---- */
 
+/* The file stays as it was written. */
 static void
-log_edit(const struct settings *before, const struct edit *e)
+applied_stays(const struct view *v)
 {
-	const char *space = *e->name == '\0' ? "" : " ";
-	char buf[VIEW_LIST + 1];
-	const char *old = NULL;
-
-	switch (e->op) {
-	case EDIT_ADD:
-	case EDIT_REMOVE:
-		log_line(LOG_NOTICE, "SNMP SET: [%s%s%s] %s", section_words[e->section], space,
-		    e->name, e->op == EDIT_ADD ? "created" : "removed");
-		break;
-	case EDIT_SET:
-	case EDIT_UNSET:
-		if (before != NULL)
-			old = list_or_scalar(before, settings_find(before, e->section, e->name), e->key,
-			    buf, sizeof(buf));
-		log_line(LOG_NOTICE, "SNMP SET: [%s%s%s] %s: %s -> %s", section_words[e->section],
-		    space, e->name, key_table[e->key].name, old == NULL ? "(not set)" : old,
-		    e->op == EDIT_SET ? e->value : "(not set)");
-		break;
-	}
-}
-
-static void
-log_edits(void)
-{
+	notify_changed(&txn.res.after);
 	for (size_t i = 0; i < txn.nedits; i++)
-		log_edit(held_settings(txn.before), &txn.edit[i]);
+		set_log_edit(v, held_settings(txn.before), &txn.edit[i]);
 	txn.applied = false;
 }
 
@@ -63,7 +40,7 @@ set_end(struct view *v)
 	if (txn.applied) {
 		log_line(LOG_WARNING, "the link ended before snmpd had confirmed this SET, "
 		    "which is in the file:");
-		log_edits();
+		applied_stays(v);
 	}
 	targets_clear(&txn.targets);
 	held_unref(txn.before);
@@ -244,8 +221,6 @@ action(struct view *v, netsnmp_agent_request_info *info, netsnmp_request_info *r
 	status = edit_apply_known(v->hold.path, held_settings(txn.before), txn.edit,
 	    txn.nedits, &txn.res);
 	txn.applied = status == EDIT_OK;
-	if (txn.applied)
-		notify_changed(&txn.res.after);
 	if ((error = status_error(status)) == SNMP_ERR_NOERROR)
 		return error;
 	if ((at = targets_blame(&txn.targets, &txn.res.wrong)) == 0)
@@ -263,8 +238,10 @@ commit(struct view *v)
 		v->changes_done++;
 	if (txn.targets.lock_at != 0)
 		v->lock = v->lock == INT32_MAX ? 0 : v->lock + 1;
+	if (txn.waiting != NULL)
+		set_log_waiting(v, v->waiting, txn.waiting, txn.edit, txn.nedits);
 	if (txn.applied) {
-		log_edits();
+		applied_stays(v);
 		hold_offer(&v->hold, txn.res.settings);
 		txn.res.settings = NULL;
 	}
@@ -279,14 +256,18 @@ commit(struct view *v)
 static int
 undo(struct view *v)
 {
+	struct file_id id;
 	char why[1024];
 	int error = SNMP_ERR_NOERROR;
 
 	if (txn.applied && edit_revert(v->hold.path, &txn.res, why) != EDIT_OK) {
 		log_line(LOG_ERR, "a SET that snmpd took back stays in the file: %s", why);
 		error = SNMP_ERR_UNDOFAILED;
-	} else if (txn.applied)
+	} else if (txn.applied) {
+		if (file_identify(v->hold.path, &id))
+			notify_changed(&id);
 		log_line(LOG_NOTICE, "snmpd took a SET back; the file has its former text again");
+	}
 	txn.applied = false;
 	set_end(v);
 	view_refresh(v);

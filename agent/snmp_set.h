@@ -3,8 +3,9 @@
  *
  *	RESERVE1  every varbind is checked; what is wanted is gathered by row
  *	ACTION    one edit of the settings file: all of the request or nothing
- *	COMMIT    rows that wait are put in their new state; the log is written
- *	UNDO      the file gets its former text back
+ *	COMMIT    rows that wait are put in their new state; the log is written, and
+ *	          the parent told that the change was ours
+ *	UNDO      the file gets its former text back, by us, too
  *	FREE      forgotten
  *
  * Over AgentX an error in COMMIT never reaches the manager, so that what can

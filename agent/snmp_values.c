@@ -211,7 +211,8 @@ get_storage(const struct view *v, const struct object *o, const struct row *row,
 {
 	(void)v;
 	(void)o;
-	put_integer(value, row->rule != NULL ? SNMP_STORAGE_NONVOLATILE : SNMP_STORAGE_VOLATILE);
+	(void)row;		/* one that waits, too: it is what the row becomes */
+	put_integer(value, SNMP_STORAGE_NONVOLATILE);
 	return true;
 }
 

@@ -5,6 +5,7 @@
 
 #include "snmp_certs.h"
 #include "snmp_log.h"
+#include "snmp_set_log.h"
 #include "snmp_view.h"
 
 static int64_t
@@ -173,6 +174,8 @@ counters_look(struct view *v)
 	v->breaks = breaks;
 }
 
+_Static_assert(WAITING_AGE == 300, "what set_log_dropped is told");
+
 /* Drops rows that nobody touched for long, and those that a file now has. */
 static void
 waiting_tidy(struct view *v)
@@ -184,12 +187,10 @@ waiting_tidy(struct view *v)
 		const struct waiting *w = &v->waiting->row[i];
 
 		if (now - w->touched > WAITING_AGE) {
-			log_line(LOG_NOTICE, "the row %s %s waited for %d s and was dropped",
-			    section_words[w->section], w->name, WAITING_AGE);
+			set_log_dropped(v, w, "untouched for five minutes");
 			waiting_remove(v->waiting, i);
 		} else if (s != NULL && settings_find(s, w->section, w->name) != NULL) {
-			log_line(LOG_NOTICE, "the row %s %s waited, and is now in the file: "
-			    "what the file says holds", section_words[w->section], w->name);
+			set_log_dropped(v, w, "it is in the file now, and what the file says holds");
 			waiting_remove(v->waiting, i);
 		}
 	}

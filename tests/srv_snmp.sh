@@ -213,7 +213,7 @@ taken "two tables and two scalars in one request" "$(dom $MODE example.org)" i 4
 is "all are in the file" "$(section server | grep -v state_dir | xargs) / $(section 'domain example.org') / $(section 'peer partner.example' | xargs)" \
     'mode = require certificate = mx enforce = report / mode = require / mode = offer enforce = yes'
 like "with old and new values in the log" "$(log_of agent)" \
-    'SNMP SET: \[peer partner\.example\] enforce: report -> yes'
+    "SNMP SET: \[peer partner\.example\] enforce: report -> yes \(tlswardPeerEnforce\.'partner\.example'\)"
 taken "no certificate" $OBJ.2.4.0 s ''
 is "the line has gone" "$(section server | grep certificate)" ''
 is "and is read as empty" "$(snmp_get $OBJ.2.4.0)" '""'
@@ -252,10 +252,20 @@ taken "the row again" "$(peer $STATUS partner.example)" i $go "$(peer $MODE part
 cp "$INI" "$T/before"
 taken "createAndWait" "$(dom $STATUS w.example)" i $wait "$(dom $MODE w.example)" i 4
 is "is not in the file" "$(cat "$INI")" "$(cat "$T/before")"
-is "is not in service, and volatile" \
-    "$(snmp_get "$(dom $STATUS w.example)" "$(dom $STORAGE w.example)" "$(dom $MODE w.example)" $OBJ.4.6.0 | xargs)" '2 2 4 1'
+like "is in the log, with its object" "$(log_of agent)" \
+    "SNMP SET: \[domain w\.example\] waits to be made active \(tlswardDomainRowStatus\.'w\.example'\)"
+like "and what it waits with" "$(log_of agent)" \
+    "SNMP SET: \[domain w\.example\] \(waits\) mode: \(not set\) -> require \(tlswardDomainMode\.'w\.example'\)"
+is "is not in service, and of the storage that it is made for" \
+    "$(snmp_get "$(dom $STATUS w.example)" "$(dom $STORAGE w.example)" "$(dom $MODE w.example)" $OBJ.4.6.0 | xargs)" '2 3 4 1'
 is "stands in its place in a walk" "$(snmp snmpwalk -Oq $OBJ.5.1.$MODE | tail -n 1)" "$(dom $MODE w.example) 4"
+taken "storage of a row that waits" "$(dom $STORAGE w.example)" i 3
+is "is what it was set to" "$(snmp_get "$(dom $STORAGE w.example)")" 3
 taken "a value of a row that waits" "$(dom $CC w.example)" i 3
+taken "and another" "$(dom $CC w.example)" i 2
+taken "and the first again" "$(dom $CC w.example)" i 3
+like "with old and new one in the log" "$(log_of agent)" \
+    "\[domain w\.example\] \(waits\) client_cert: none -> request \(tlswardDomainClientCert\.'w\.example'\)"
 refused "createAndGo of a row that waits" "inconsistentValue 1" "$(dom $STATUS w.example)" i $go
 refused "a SET with one of two in error leaves it" "wrongValue 2" "$(dom $CC w.example)" i 4 "$(dom $MODE b.example)" i 9
 is "as it was" "$(snmp_get "$(dom $CC w.example)")" 3
@@ -264,8 +274,10 @@ taken "active, with one more value" "$(dom $STATUS w.example)" i $active "$(dom 
 is "writes all of it" "$(section 'domain w.example' | sort | xargs)" \
     'client_cert = request enforce = yes mode = require'
 is "and it waits no longer" "$(snmp_get "$(dom $STATUS w.example)" $OBJ.4.6.0 | xargs)" '1 0'
+like "as the log says" "$(log_of agent)" '\[domain w\.example\] waits no longer: made active '
 taken "createAndWait and destroy" "$(peer $STATUS w.example)" i $wait
 taken "before it is active" "$(peer $STATUS w.example)" i $destroy
+like "is in the log" "$(log_of agent)" '\[peer w\.example\] waits no longer: destroyed '
 like "leaves nothing" "$(snmp_get "$(peer $STATUS w.example)")" 'No Such Instance'
 taken "createAndWait of 40 rows" $(rows 5 n 40 $wait)
 taken "made active at once" $(rows 5 n 40 $active)

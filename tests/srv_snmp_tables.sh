@@ -314,6 +314,9 @@ while IFS= read -r line; do
 	esac
 done <<<"$out"
 is "all of it was run" "$(grep -cE '^(not )?ok ' <<<"$out")" 10
+is "each object in the log is one of the MIB" "$(log_of agent | grep -o '(tlsward[A-Za-z]*' | tr -d '(' | sort -u |
+    while read -r o; do grep -q "^$o OBJECT-TYPE" "$TOP/mibs/TLSWARD-MIB.txt" || echo "$o"; done)" ""
+check "and there are many" test "$(log_of agent | grep -o '(tlsward[A-Za-z]*' | sort -u | wc -l)" -gt 30
 is "no temporary file is left" "$(ls -A "$T/etc")" tlsward.ini
 check "the agent ends" stop agent
 done_testing

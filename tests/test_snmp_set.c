@@ -9,12 +9,16 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <sys/socket.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "alarm_event.h"
+#include "snmp_notify.h"
 #include "snmp_set.h"
+#include "snmp_set_log.h"
 
 static const char ini[] =
     "; kept\n"
@@ -265,6 +269,75 @@ refused_with_its_index(void **state)
 	file_is(ini);
 }
 
+/*
+ * The parent, which tells who changed what, hears of a SET when it is sure to stay,
+ * and of one that is taken back only that the file has its former text by us.
+ */
+static void
+told_when_it_is_sure(void **state)
+{
+	struct file_id id;
+	struct word w;
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+	notify_init(&view, pair[1]);
+	want(MODE_COLUMN, ORG, 2);
+	assert_int_equal(phase(MODE_SET_RESERVE1), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_ACTION), SNMP_ERR_NOERROR);
+	assert_int_equal(recv(pair[0], &w, sizeof(w), 0), -1);
+	assert_int_equal(phase(MODE_SET_UNDO), SNMP_ERR_NOERROR);
+	assert_int_equal(recv(pair[0], &w, sizeof(w), 0), sizeof(w));
+	assert_int_equal(w.kind, WORD_CHANGED);
+	assert_true(file_identify(path, &id) && file_id_equal(&w.u.file, &id));
+	file_is(ini);
+	assert_int_equal(recv(pair[0], &w, sizeof(w), 0), -1);
+
+	assert_int_equal(phase(MODE_SET_RESERVE1), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_ACTION), SNMP_ERR_NOERROR);
+	assert_int_equal(recv(pair[0], &w, sizeof(w), 0), -1);
+	assert_int_equal(phase(MODE_SET_COMMIT), SNMP_ERR_NOERROR);
+	assert_int_equal(recv(pair[0], &w, sizeof(w), 0), sizeof(w));
+	assert_true(file_identify(path, &id) && file_id_equal(&w.u.file, &id));
+	assert_int_equal(recv(pair[0], &w, sizeof(w), 0), -1);
+
+	/* snmpd went before it had said which: the file has it. */
+	again();
+	want(MODE_COLUMN, ORG, 3);
+	assert_int_equal(phase(MODE_SET_RESERVE1), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_ACTION), SNMP_ERR_NOERROR);
+	set_end(&view);
+	assert_int_equal(recv(pair[0], &w, sizeof(w), 0), sizeof(w));
+	assert_true(file_identify(path, &id) && file_id_equal(&w.u.file, &id));
+	notify_init(&view, -1);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void
+object_is(enum section section, const char *name, enum key key, const char *wanted)
+{
+	char buf[OBJECT_NAME_MAX];
+
+	assert_string_equal(set_object_name(&view, section, name, key, buf), wanted);
+}
+
+static void
+objects_by_name(void **state)
+{
+	(void)state;
+	object_is(SEC_SERVER, "", KEY_MIN_TLS, "tlswardServerMinTls.0");
+	object_is(SEC_AGENT, "", KEY_REFUSAL_RATE, "tlswardNotifyRefusalRate.0");
+	object_is(SEC_DOMAIN, ".example.org", KEY_MODE, "tlswardDomainMode.'.example.org'");
+	object_is(SEC_PEER, "a.example", KEY_MAX, "tlswardPeerRowStatus.'a.example'");
+	object_is(SEC_LISTENER, "127.0.0.1:25", KEY_VERIFIES,
+	    "tlswardListenerVerifies.1.4.127.0.0.1.25");
+	object_is(SEC_LISTENER, "*:587", KEY_MODE, "tlswardListenerMode.0.0.587");
+	object_is(SEC_CLIENT, "2001:db8::/32", KEY_CA,
+	    "tlswardClientCa.2.16.32.1.13.184.0.0.0.0.0.0.0.0.0.0.0.0.32");
+}
+
 /* The editor removed the row between the check and the write. */
 static void
 row_gone_meanwhile(void **state)
@@ -290,7 +363,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(undo_rows_that_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(given_up_half_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused_with_its_index, setup, teardown),
-		cmocka_unit_test_setup_teardown(row_gone_meanwhile, setup, teardown)
+		cmocka_unit_test_setup_teardown(row_gone_meanwhile, setup, teardown),
+		cmocka_unit_test_setup_teardown(told_when_it_is_sure, setup, teardown),
+		cmocka_unit_test_setup_teardown(objects_by_name, setup, teardown)
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

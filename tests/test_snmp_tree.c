@@ -333,7 +333,7 @@ values(void **state)
 	assert_int_equal(integer_at(6, 31, "partner.example"), 1);	/* active */
 	assert_int_equal(integer_at(6, 30, "partner.example"), 3);	/* nonVolatile */
 	assert_int_equal(integer_at(6, 31, "waiting.example"), 2);	/* notInService */
-	assert_int_equal(integer_at(6, 30, "waiting.example"), 2);	/* volatile */
+	assert_int_equal(integer_at(6, 30, "waiting.example"), 3);	/* what it becomes */
 }
 
 static void
