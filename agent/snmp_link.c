@@ -15,6 +15,7 @@
 #include "snmp_link.h"
 #include "snmp_log.h"
 #include "snmp_notify.h"
+#include "snmp_parent.h"
 #include "snmp_quick.h"
 
 #define PING 2		/* seconds between looks whether snmpd is there */
@@ -24,7 +25,7 @@
 
 static struct view *view;
 static const char *address;
-static bool linked;
+static bool linked, taken;
 static long pause_now = PING;
 
 /* ---- requests ---- */
@@ -108,6 +109,13 @@ explain(void)
 		    "is this its agentXSocket?", path);
 }
 
+/* RFC 2741 7.1.4: duplicateRegistration (263), in the library's words. */
+static bool
+is_taken(const char *message)
+{
+	return strstr(message, "registering pdu failed: 263") != NULL;
+}
+
 /* The library says the same at each attempt: once, and now and then, is enough. */
 static int
 library_log(int major, int minor, void *message, void *arg)
@@ -132,6 +140,12 @@ library_log(int major, int minor, void *message, void *arg)
 			return SNMPERR_SUCCESS;
 		explained = true;
 		when = now;
+		return SNMPERR_SUCCESS;
+	}
+	if (is_taken(m->msg)) {
+		taken = true;
+		log_line(LOG_ERR, "another agent answers for TLSWARD-MIB at %s: one is enough, so "
+		    "end it first", address);
 		return SNMPERR_SUCCESS;
 	}
 	if (strncmp(last, m->msg, sizeof(last) - 1) == 0 && now - when < REMIND)
@@ -290,7 +304,7 @@ turn(int signals)
 	grow_pause();
 	netsnmp_check_outstanding_agent_requests();
 	notify_step(told);
-	return !stop;
+	return !stop && !taken;
 }
 
 int
@@ -325,5 +339,5 @@ link_run(struct view *v, const char *socket, int channel)
 	shutdown_agent();
 	close(signals);
 	set_end(v);
-	return 0;
+	return taken ? PARENT_TAKEN : 0;
 }

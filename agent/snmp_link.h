@@ -14,7 +14,7 @@
  * Answers snmpd until SIGTERM or SIGINT.  socket is an AgentX address as
  * Net-SNMP takes it ("unix:/path", "tcp:host:port") or a path; channel is the
  * way to the parent (snmp_notify.h).  The signals must be blocked by the caller.
- * 0, or 1 where it could not start.
+ * 0, or 1 where it could not start, or PARENT_TAKEN: another agent answers there.
  */
 int link_run(struct view *, const char *socket, int channel);
 

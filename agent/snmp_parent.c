@@ -28,6 +28,7 @@ struct parent {
 	int pause;		/* seconds before the next start */
 	bool ending;
 	bool again;		/* ends for a new beginning: no signal asked for it */
+	int taken;		/* children in a row that ended with PARENT_TAKEN */
 };
 
 static int64_t
@@ -82,6 +83,17 @@ pause_before_next(struct parent *p)
 }
 
 static void
+end_child(struct parent *p)
+{
+	if (p->ending)
+		return;
+	p->ending = true;
+	p->due = now_ms() + PARENT_GRACE_MS;
+	if (p->pid != 0)
+		kill(p->pid, SIGTERM);
+}
+
+static void
 reap(struct parent *p)
 {
 	int status;
@@ -93,7 +105,13 @@ reap(struct parent *p)
 		pause_before_next(p);
 		if (p->ending)
 			continue;
-		if (WIFSIGNALED(status))
+		p->taken = WIFEXITED(status) && WEXITSTATUS(status) == PARENT_TAKEN ?
+		    p->taken + 1 : 0;
+		if (p->taken > 1)
+			end_child(p);
+		else if (p->taken == 1)
+			log_line(LOG_NOTICE, "looking once more in %d s", p->pause);
+		else if (WIFSIGNALED(status))
 			log_line(LOG_ERR, "the process that answers snmpd was ended by signal %d (%s); "
 			    "a new one starts in %d s", WTERMSIG(status), strsignal(WTERMSIG(status)),
 			    p->pause);
@@ -101,17 +119,6 @@ reap(struct parent *p)
 			log_line(LOG_ERR, "the process that answers snmpd ended with status %d; a new "
 			    "one starts in %d s", WEXITSTATUS(status), p->pause);
 	}
-}
-
-static void
-end_child(struct parent *p)
-{
-	if (p->ending)
-		return;
-	p->ending = true;
-	p->due = now_ms() + PARENT_GRACE_MS;
-	if (p->pid != 0)
-		kill(p->pid, SIGTERM);
 }
 
 static void
@@ -200,7 +207,7 @@ parent_run(int (*child)(void *arg, int channel), void *arg, struct alarms *alarm
 	while (!p.ending || p.pid != 0)
 		turn(&p);
 	close(p.signals);
-	return p.again ? PARENT_AGAIN : 0;
+	return p.again ? PARENT_AGAIN : p.taken > 1 ? 1 : 0;
 }
 
 int

@@ -381,6 +381,18 @@ check "the agent is back within 5 s" wait_for 5 agent_answers
 taken "and takes a SET" "$(dom $MODE b.example)" i 2
 like "the link was told of" "$(log_of agent)" 'the link to snmpd .* is down'
 is "a second agent leaves" "$("$AGENT" -c "$INI" -x "$AGENTX" "${AS[@]}" 2>&1 | grep -c 'another tlsward-agent runs')" 1
+# Nor can one that has its lock elsewhere, or can have none, have the place.
+mkdir -p "$T/other/agent" "$T/closed"
+: >"$T/closed/agent"		# no folder: nothing can be locked there
+[ "$(id -u)" -ne 0 ] || chown nobody: "$T/other/agent"
+for place in other closed; do
+	sed "s,^state_dir = .*,state_dir = $T/$place," "$INI" >"$T/$place.ini"
+	chmod 0644 "$T/$place.ini"
+	out=$(timeout 20 "$AGENT" -c "$T/$place.ini" -x "$AGENTX" "${AS[@]}" 2>&1)
+	is "a second agent with state_dir $place leaves" "$?" 1
+	like "and says why" "$out" "another agent answers for TLSWARD-MIB at .*: one is enough"
+done
+check "the first one stays" agent_answers
 
 kill -STOP "${PIDS[snmpd]}"
 sleep 4		# long enough for the library to wait for an answer
