@@ -23,12 +23,37 @@ add(char *buf, size_t size, const char *item)
 	return true;
 }
 
+static const char *
+number_text(uint32_t n, char *buf, size_t size)
+{
+	snprintf(buf, size, "%lu", (unsigned long)n);
+	return buf;
+}
+
+/* An item as value_item has it, in the form that is kept. */
+static const char *
+item_text(enum key key, const unsigned char *item, char buf[80])
+{
+	uint32_t n;
+
+	switch (key_table[key].type) {
+	case TYPE_PINS:
+		return cert_pin_text(item + 1, item[0] == PIN_SPKI, buf);
+	case TYPE_NUMBERS:
+		memcpy(&n, item, sizeof(n));
+		return number_text(n, buf, 80);
+	default:
+		return (const char *)item;
+	}
+}
+
 const char *
 list_text(const struct settings *s, const struct rule *r, enum key key, char *buf, size_t size)
 {
 	struct list list = settings_list(s, r, key);
 	const unsigned char *pin;
 	const char *name;
+	uint32_t number;
 	char text[80];
 
 	buf[0] = '\0';
@@ -39,6 +64,10 @@ list_text(const struct settings *s, const struct rule *r, enum key key, char *bu
 	else if (key_table[key].type == TYPE_NAMES)
 		while ((name = list_next_name(&list)) != NULL && add(buf, size, name))
 			;
+	else
+		while (list_next_number(&list, &number) &&
+		    add(buf, size, number_text(number, text, sizeof(text))))
+			;
 	return buf;
 }
 
@@ -47,7 +76,7 @@ list_normal(enum key key, const char *text, size_t len, char *out, size_t size,
     char why[LIST_WHY])
 {
 	unsigned char item[ITEM_SIZE];
-	char copy[GIVEN_MAX + 1], pin[80];
+	char copy[GIVEN_MAX + 1], buf[80];
 	const char *rest = copy, *p, *wrong;
 	size_t n;
 
@@ -67,8 +96,7 @@ list_normal(enum key key, const char *text, size_t len, char *out, size_t size,
 			    p, wrong);
 			return why;
 		}
-		if (!add(out, size, key_table[key].type == TYPE_PINS ?
-		    cert_pin_text(item + 1, item[0] == PIN_SPKI, pin) : (const char *)item))
+		if (!add(out, size, item_text(key, item, buf)))
 			return why;
 	}
 	return NULL;

@@ -1,5 +1,5 @@
 /*
- * Lists of the settings (names and pins) as one line of text, which is how the
+ * Lists of the settings (names, pins, numbers) as one line of text, which is how the
  * INI and SNMP have them.
  */
 #ifndef TLSWARD_AGENT_SNMP_LIST_H

@@ -54,7 +54,7 @@ const struct object object_table[] = {
 	SCALAR(2, 7, ASN_OCTET_STR, SET_NAME, KEY_CA, get_server_ref),
 	SCALAR(2, 9, ASN_INTEGER, SET_WORD, KEY_AUTHENTICATED, get_server_word),
 	FIGURES(2, TABLE_NONE),
-	FIXED(2, 22, ASN_TIMETICKS, 0, get_discontinuity),
+	FIXED(2, 22, ASN_TIMETICKS, STAMP_COUNTERS, get_stamp),
 	FIXED(2, 23, ASN_COUNTER64, 0, get_other),
 	/* tlswardSettings */
 	FIXED(3, 1, ASN_INTEGER, 0, get_state),
@@ -136,6 +136,8 @@ const struct object object_table[] = {
 	CELL(10, 20, TABLE_CERTIFICATE, ASN_OCTET_STR, CERT_SHOWN_FINGERPRINT, get_certificate),
 	CELL(10, 21, TABLE_CERTIFICATE, ASN_OCTET_STR, CERT_SHOWN_TIME, get_certificate),
 	CELL(10, 22, TABLE_CERTIFICATE, ASN_OCTET_STR, CERT_SHOWN_BY, get_certificate),
+	CELL(10, 23, TABLE_CERTIFICATE, ASN_OCTET_STR, CERT_CRL, get_certificate),
+	CELL(10, 24, TABLE_CERTIFICATE, ASN_INTEGER, CERT_PURPOSE, get_certificate),
 	/* tlswardReasonTable */
 	CELL(11, 2, TABLE_REASON, ASN_COUNTER64, FIG_REFUSED, get_reason),
 	CELL(11, 3, TABLE_REASON, ASN_COUNTER64, FIG_WOULD, get_reason),
@@ -161,6 +163,7 @@ const struct object object_table[] = {
 	FIXED(14, 3, ASN_COUNTER, NUM_LOSSES, get_number),
 	FIXED(14, 4, ASN_OCTET_STR, DATE_LINK, get_date),
 	FIXED(14, 5, ASN_COUNTER, NUM_REQUESTS, get_number),
+	FIXED(14, 6, ASN_TIMETICKS, STAMP_PROCESS, get_stamp),
 	/* tlswardNotify, tlswardProbes */
 	NOTIFY_OBJECTS
 };

@@ -55,13 +55,6 @@ probes_certificate(const struct view *v, const char *name)
 	return best;
 }
 
-static void
-put_number(struct value *value, u_long n)
-{
-	value->u.number = n;
-	value->len = sizeof(value->u.number);
-}
-
 bool
 get_notify(const struct view *v, const struct object *o, const struct row *row,
     struct value *value)

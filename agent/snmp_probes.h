@@ -8,6 +8,7 @@
 
 #include "probe_file.h"
 #include "snmp_tree.h"
+#include "snmp_values.h"
 
 /* NULL: nothing is known. They live until the next call of either. */
 const struct probe_seen *probes_listener(const struct view *, const char *listener);
@@ -30,6 +31,8 @@ bool get_notify(const struct view *, const struct object *, const struct row *, 
 	NOTIFY_FIGURE(15, 5, ASN_COUNTER), \
 	NOTIFY_FIGURE(15, 6, ASN_COUNTER), \
 	NOTIFY_FIGURE(15, 7, ASN_GAUGE), \
+	{ 15, 19, TABLE_NONE, ASN_TIMETICKS, SET_NEVER, STAMP_AGENT, get_stamp }, \
+	{ 15, 20, TABLE_NONE, ASN_OCTET_STR, SET_LIST, KEY_EXPIRY_DAYS, get_agent_list }, \
 	NOTIFY_KEY(16, 1, SET_NUMBER, KEY_PROBE_INTERVAL), \
 	NOTIFY_FIGURE(16, 2, ASN_OCTET_STR), \
 	NOTIFY_FIGURE(16, 3, ASN_GAUGE)

@@ -20,7 +20,7 @@ static const char *const column_names[KEY_MAX + 1] = {
 	[KEY_FINGERPRINTS] = "Fingerprints", [KEY_MATCH_CN] = "MatchCn",
 	[KEY_NOTIFY] = "NotifyEnabled", [KEY_PROBE_INTERVAL] = "ProbeInterval",
 	[KEY_NOTIFY_RATE] = "NotifyRate", [KEY_REFUSAL_RATE] = "NotifyRefusalRate",
-	[KEY_MAX] = "RowStatus",
+	[KEY_EXPIRY_DAYS] = "NotifyExpiryDays", [KEY_MAX] = "RowStatus",
 };
 
 /* The number of a rule with a long name, by whatever settings are in force now. */
@@ -45,8 +45,10 @@ set_object_name(const struct view *v, enum section section, const char *name, en
 	oid index[INDEX_MAX];
 	size_t n, len;
 
-	if (group == NULL || column == NULL)
-		return strcpy(buf, "no object");
+	if (group == NULL || column == NULL) {
+		snprintf(buf, OBJECT_NAME_MAX, "no object");
+		return buf;
+	}
 	if (section == SEC_DOMAIN || section == SEC_PEER) {
 		if (strlen(name) <= ROW_NAME_MAX)
 			snprintf(buf, OBJECT_NAME_MAX, "tlsward%s%s.'%s'", group, column, name);

@@ -180,7 +180,7 @@ check_index(const struct object *o, const struct view *v, const oid *index, size
 		if (n != 1 || index[0] != 0)
 			return refuse(r, SNMP_ERR_NOCREATION, at,
 			    "varbind %d names a scalar with another instance than 0", at);
-		if ((o->set == SET_WORD || o->set == SET_NUMBER) &&
+		if ((o->set == SET_WORD || o->set == SET_NUMBER || o->set == SET_LIST) &&
 		    key_allowed((enum key)o->arg, SEC_AGENT))
 			t->section = SEC_AGENT;
 		return SNMP_ERR_NOERROR;

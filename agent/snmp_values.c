@@ -125,6 +125,21 @@ get_server_ref(const struct view *v, const struct object *o, const struct row *r
 	return true;
 }
 
+bool
+get_agent_list(const struct view *v, const struct object *o, const struct row *row,
+    struct value *value)
+{
+	enum key key = (enum key)o->arg;
+	const struct settings *s = view_settings(v);
+	const struct rule *r = s == NULL ? NULL : settings_find(s, SEC_AGENT, "");
+	char buf[VIEW_LIST + 1];
+
+	(void)row;
+	put_text(value, r != NULL && rule_sets(r, key) ? list_text(s, r, key, buf, sizeof(buf)) :
+	    key_table[key].preset_text);
+	return true;
+}
+
 /* A row's scalar, whether it is in force or waits; false: it does not say. */
 static bool
 row_value(const struct row *row, enum key key, uint32_t *value)

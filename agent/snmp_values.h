@@ -21,6 +21,7 @@ void put_text(struct value *, const char *);		/* TlswardText: cut to VIEW_TEXT *
 
 /* ---- settings ---- */
 value_get get_server_word, get_server_number, get_server_ref;	/* the value in force */
+value_get get_agent_list;				/* likewise */
 value_get get_word, get_bits, get_ref, get_list;	/* what a row says itself */
 value_get get_storage, get_status, get_kind, get_name;
 
@@ -42,7 +43,9 @@ enum recent_field {
 enum front_field {
 	FRONT_STATE, FRONT_ERROR, FRONT_STARTS, FRONT_LAST_START, FRONT_CALLS, FRONT_LAST_SEEN
 };
-value_get get_figure, get_refusal, get_discontinuity, get_other;
+/* Since when counters are what they are, see snmp_view.h. */
+enum stamp { STAMP_COUNTERS, STAMP_PROCESS, STAMP_AGENT, STAMP_MAX };
+value_get get_figure, get_refusal, get_stamp, get_other;
 value_get get_reason, get_recent, get_front_end;
 
 /* ---- certificates, and what listeners show ---- */
@@ -50,7 +53,7 @@ enum cert_field {
 	CERT_USED, CERT_FILE, CERT_SUBJECT, CERT_ISSUER, CERT_SERIAL, CERT_FINGERPRINT,
 	CERT_KEY_TYPE, CERT_KEY_BITS, CERT_NAMES, CERT_NOT_BEFORE, CERT_NOT_AFTER,
 	CERT_DAYS, CERT_STATE, CERT_ERROR, CERT_CHECKED, CERT_COUNT,
-	CERT_SHOWN, CERT_SHOWN_FINGERPRINT, CERT_SHOWN_TIME, CERT_SHOWN_BY
+	CERT_SHOWN, CERT_SHOWN_FINGERPRINT, CERT_SHOWN_TIME, CERT_SHOWN_BY, CERT_CRL, CERT_PURPOSE
 };
 enum seen_field {
 	SEEN_STATE, SEEN_TIME, SEEN_TEXT, SEEN_FINGERPRINT, SEEN_TLS, SEEN_ASKS

@@ -85,6 +85,20 @@ put_shown(const struct view *v, const struct cert_entry *e, struct value *value,
 	}
 }
 
+/* What a [ca] asks of certificates, as the settings have it. */
+static void
+put_check(const struct view *v, const struct cert_entry *e, struct value *value,
+    enum cert_field field)
+{
+	const struct rule *r = e->section == SEC_CA ? view_rule(v, SEC_CA, e->name) : NULL;
+	const char *crl = r == NULL ? NULL : settings_text(view_settings(v), r, KEY_CRL);
+
+	if (field == CERT_CRL)
+		put_text(value, crl == NULL ? "" : crl);
+	else	/* none(1), then the order of enum purpose */
+		put_integer(value, r == NULL ? 1 : (long)settings_value(r, KEY_PURPOSE) + 2);
+}
+
 bool
 get_certificate(const struct view *v, const struct object *o, const struct row *row,
     struct value *value)
@@ -113,6 +127,10 @@ get_certificate(const struct view *v, const struct object *o, const struct row *
 		break;
 	case CERT_COUNT:
 		put_number(value, e->info.chain_len);
+		break;
+	case CERT_CRL:
+	case CERT_PURPOSE:
+		put_check(v, e, value, field);
 		break;
 	case CERT_SHOWN:
 	case CERT_SHOWN_FINGERPRINT:

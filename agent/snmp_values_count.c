@@ -59,30 +59,27 @@ get_refusal(const struct view *v, const struct object *o, const struct row *row,
  * what was before sysUpTime began anew (RFC 2579), as it does when snmpd starts.
  */
 bool
-get_discontinuity(const struct view *v, const struct object *o, const struct row *row,
+get_stamp(const struct view *v, const struct object *o, const struct row *row,
     struct value *value)
 {
 	/* Worked out once for each link: a manager compares it with what it read
 	 * before, so that it must not wander with the rounding of two clocks. */
-	static int64_t since = -1;
-	static uint32_t connects;
-	static u_long at;
+	static struct { bool known; int64_t since; uint32_t connects; u_long at; } stamps[STAMP_MAX];
+	const int64_t when[STAMP_MAX] = { v->since, v->began, v->agent_began }, *since = &when[o->arg];
 
-	(void)o;
 	(void)row;
-	if (since != v->since || connects != v->link.connects) {
+	if (!stamps[o->arg].known || stamps[o->arg].since != *since ||
+	    stamps[o->arg].connects != v->link.connects) {
 		uint64_t up = netsnmp_get_agent_uptime(), age;
-		struct timespec now;
-		int64_t ms;
+		int64_t now = view_wall();
 
-		clock_gettime(CLOCK_REALTIME, &now);
-		ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-		age = ms > v->since ? (uint64_t)(ms - v->since) / 10 : 0;
-		since = v->since;
-		connects = v->link.connects;
-		at = age < up ? (u_long)(up - age) : 0;
+		age = now > *since ? (uint64_t)(now - *since) / 10 : 0;
+		stamps[o->arg].known = true;
+		stamps[o->arg].since = *since;
+		stamps[o->arg].connects = v->link.connects;
+		stamps[o->arg].at = age < up ? (u_long)(up - age) : 0;
 	}
-	value->u.number = at;
+	value->u.number = stamps[o->arg].at;
 	value->len = sizeof(value->u.number);
 	return true;
 }

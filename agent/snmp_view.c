@@ -17,8 +17,8 @@ clock_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static int64_t
-wall_ms(void)
+int64_t
+view_wall(void)
 {
 	struct timespec ts;
 
@@ -45,6 +45,7 @@ view_init(struct view *v, const char *path)
 	hold_init(&v->hold, path);
 	v->hold.leave = true;
 	v->link.started = time(NULL);
+	v->began = v->agent_began = view_wall();
 	/* RFC 2579: no start brings back a value that a manager may know. */
 	if (getrandom(&v->lock, sizeof(v->lock), GRND_NONBLOCK) != sizeof(v->lock))
 		v->lock = (int32_t)(time(NULL) & INT32_MAX);
@@ -158,7 +159,7 @@ counters_follow(struct view *v, const struct settings *s)
 	v->state_dir = strdup(dir);
 	v->counters = counters_all_open(dir);
 	v->breaks = 0;
-	v->since = v->since != 0 || any_unreadable(v->counters) ? wall_ms() :
+	v->since = v->since != 0 || any_unreadable(v->counters) ? view_wall() :
 	    (int64_t)counters_all_since(v->counters) * 1000;
 }
 
@@ -170,7 +171,7 @@ counters_look(struct view *v)
 
 	counters_all_refresh(v->counters);
 	if ((breaks = counters_all_breaks(v->counters)) != v->breaks)
-		v->since = wall_ms();
+		v->since = view_wall();
 	v->breaks = breaks;
 }
 

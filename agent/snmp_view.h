@@ -61,7 +61,9 @@ struct view {
 	char *state_dir;		/* of the counters that are open */
 	struct counters_all *counters;	/* may be NULL */
 	unsigned breaks;		/* counters_all_breaks at the last refresh */
-	int64_t since;			/* last discontinuity of the counters, wall clock in ms; 0: none */
+	/* wall clock, ms */
+	int64_t since;			/* last discontinuity of the counters; 0: none */
+	int64_t began, agent_began;	/* this process; the agent (by whoever makes the view) */
 
 	int64_t looked;			/* at refusals and certificates; CLOCK_MONOTONIC ms */
 
@@ -101,5 +103,6 @@ void view_waiting_put(struct view *, struct waiting_list *);
 void view_refused(struct view *, const char *why);
 
 time_t view_clock(void);	/* CLOCK_MONOTONIC, in seconds */
+int64_t view_wall(void);	/* CLOCK_REALTIME, in ms */
 
 #endif

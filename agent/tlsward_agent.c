@@ -25,6 +25,7 @@
 struct options {
 	const char *ini, *socket, *user;
 	int lock;
+	int64_t began;			/* view_wall, of what work() began */
 	char *state_dir, *agentx;	/* as the settings have them */
 };
 
@@ -83,6 +84,7 @@ answer(void *arg, int channel)
 		log_line(LOG_ERR, "out of memory");
 		return 1;
 	}
+	view.agent_began = o->began;
 	view_refresh(&view);
 	status = link_run(&view, o->socket != NULL ? o->socket : o->agentx, channel);
 	view_free(&view);
@@ -127,6 +129,7 @@ work(struct options *o)
 
 	o->state_dir = o->agentx = NULL;
 	o->lock = -2;
+	o->began = view_wall();
 	if (!look_first(o))
 		goto out;
 	if (o->state_dir != NULL && o->agentx != NULL)

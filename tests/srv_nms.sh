@@ -42,7 +42,7 @@ check "the agent starts" start_agent
 		session $((n += 1)) a@any.example "b@example.org"
 		session $((n += 1)) a@any.example "b@example.org" TLSv1.3
 		session $((n += 1)) a@bank.example "b@open.example"
-		[ $r -gt 3 ] || session $((n += 1)) a@old.example "b@mx.example.net" TLSv1.2
+		[ $r -gt 3 ] || session $((n += 1)) a@old.example "b@nowhere.example" TLSv1.2
 		[ $r -gt 2 ] || session $((n += 1)) a@any.example "b@mx.example.net" TLSv1.3
 	done
 } >"$T/traffic"

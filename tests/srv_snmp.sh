@@ -117,8 +117,8 @@ fi
 steady() { grep -Ev "^$OBJ\.(14\.5|15|16|7\.1\.2[2-7]|10\.1\.(14|19|2.))\."; }
 walk=$(snmp snmpbulkwalk -Cr20 "$OBJ" | steady)
 is "GETNEXT and GETBULK see the same" "$(snmp snmpwalk "$OBJ" | steady)" "$walk"
-is "42 scalars, 18 columns of 3 and of 1 rows, the rest" "$(grep -c "^$OBJ" <<<"$walk")" \
-    $((42 + 18 * 4 + 17 + 16 + 2 * 14 + 2 * 6))
+is "43 scalars, 18 columns of 3 and of 1 rows, the rest" "$(grep -c "^$OBJ" <<<"$walk")" \
+    $((43 + 18 * 4 + 17 + 16 + 2 * 14 + 2 * 6))
 for r in 1 7 50 200; do
 	is "GETBULK of $r a time" "$(snmp snmpbulkwalk -Cr$r "$OBJ" | steady)" "$walk"
 done
@@ -407,8 +407,15 @@ start "agent" "$AGENT" -c "$INI" -x "$AGENTX" "${AS[@]}"
 check "without snmpd it says what to do" await_log 5 agent 'no AgentX socket at .*master agentx'
 check "snmpd comes" start_snmpd
 check "and the agent finds it" wait_for 10 agent_answers
+ticks() { snmpget -v2c -c public -Oqvt -M '' -m '' "127.0.0.1:$SNMP_PORT" "$@" | xargs; }
+read -r process whole up < <(ticks $OBJ.14.6.0 $OBJ.15.19.0 1.3.6.1.2.1.1.3.0)
+check "its counters began after snmpd ($process and $whole of $up)" \
+    test "$process" -ge "$whole" -a "$process" -le "$up"
 kill -KILL "$(pgrep -P "${PIDS[agent]}")"
 check "the parent starts a new process" wait_for 5 agent_answers
+read -r again still up < <(ticks $OBJ.14.6.0 $OBJ.15.19.0 1.3.6.1.2.1.1.3.0)
+check "whose counters begin now ($again of $up)" test "$again" -gt "$process" -a "$again" -gt $((up - 1000)) -a "$again" -le "$up"
+check "and those of the agent go on ($still)" test "$still" -ge $((whole - 5)) -a "$still" -le $((whole + 5))
 like "and says so" "$(log_of agent)" 'ended by signal 9'
 mkdir -p "$T/moved/agent"
 [ "$(id -u)" -ne 0 ] || chown nobody: "$T/moved/agent"

@@ -52,6 +52,8 @@ key = $KEY
 file = $T/ca.pem
 [ca ca2]
 file = $T/ca.pem
+crl = $T/ca.crl
+purpose = client
 
 [domain a.example]
 mode = require    ; by contract
@@ -123,7 +125,7 @@ if ls ${smi//:/ } 2>/dev/null | grep -q '^INET-ADDRESS-MIB'; then	# as tests/smi
 	like "client networks" "$(table Client)" '^ ?ipv4.* inherit inherit inherit inherit 256 bits .* 203.0.113.0/24 .*active'
 	like "rules with long names" "$(table Long)" "require .* domain $long"
 	like "certificates" "$(table Certificate)" "server.'certificate1'.* listener 127.0.0.1:25, sni mx.example.org"
-	like "reasons" "$(table Reason)" 'tlsMissing 0 messages 0 messages'
+	like "reasons" "$(table Reason)" 'tlsMissing 0 refusals 0 refusals'
 	like "no refusals" "$(table Recent)" 'No entries|^$'
 	like "front ends" "$(table FrontEnd)" 'exim never'
 	unlike "no table has an error" "$(cat "$T"/table.*)" 'Unknown Object|Bad|Wrong|No Such|Timeout'
@@ -141,6 +143,8 @@ like "says so" "$(get $OBJ.10.1.16.1."$(oid_of certificate2)")" 'nowhere.pem: th
 # of its 20 days the 20th is over in the second after it was made
 like "of a CA, what ends first" "$(get $OBJ.10.1.{3,5,14,15,18}.2."$(oid_of ca1)" | xargs)" \
     '^peer partner\.example CN=Root of May (19|20) 3 2$'
+is "what each is to check" "$(get $OBJ.10.1.{23,24}.1."$(oid_of certificate1)" $OBJ.10.1.{23,24}.2."$(oid_of ca1)" \
+    $OBJ.10.1.{23,24}.2."$(oid_of ca2)" | xargs)" "1 2 $T/ca.crl 3"
 { ca "Root of June" 300; } >"$T/ca.new" && mv "$T/ca.new" "$T/ca.pem"
 chmod 0644 "$T/ca.pem"
 check "a renewed file is seen" wait_for 5 eval '[ "$(get $OBJ.10.1.5.2."$(oid_of ca1)")" = "CN=Root of June" ]'
@@ -176,6 +180,11 @@ taken "the server" $OBJ.2.5.0 i 5 $OBJ.2.6.0 i 192 $OBJ.2.7.0 s ca1 $OBJ.2.9.0 i
 is "has its settings" "$(section server | grep -v -e mode -e state | sort | xargs)" \
     'authenticated = enforce ca = ca1 min_bits = 192 min_tls = 1.3'
 is "and shows them" "$(get $OBJ.2.5.0 $OBJ.2.6.0 $OBJ.2.7.0 $OBJ.2.9.0 | xargs)" '5 192 ca1 3'
+is "the days before a certificate ends" "$(get $OBJ.15.20.0)" '30, 14, 7, 1'
+taken "are set" $OBJ.15.20.0 s '60,14 , 3'
+is "are kept in one form" "$(section agent) / $(get $OBJ.15.20.0)" 'expiry_days = 60, 14, 3 / 60, 14, 3'
+taken "and are the default again" $OBJ.15.20.0 s ''
+is "without a line" "$(section agent) / $(get $OBJ.15.20.0)" ' / 30, 14, 7, 1'
 taken "a listener" $OBJ.7.1.$SHOWS.$LISTENER s certificate2 $OBJ.7.1.$AUTH.$LISTENER i 3 $OBJ.7.1.$VERIFIES.$LISTENER i 3
 is "has its settings" "$(section 'listener 127.0.0.1:25' | sort | xargs)" \
     'authenticated = enforce certificate = certificate2 client_cert = none mode = offer verifies = yes'
@@ -196,6 +205,9 @@ refused "no TLS version 1.4"			"wrongValue 1" "$(dom $MINTLS a.example)" i 6
 refused "bits below -1"				"wrongValue 1" "$(dom $BITS a.example)" i -2
 refused "bits above 4096"			"wrongValue 1" "$(dom $BITS a.example)" i 4097
 refused "no bits for the server"		"wrongValue 1" $OBJ.2.6.0 i -1
+refused "no day at all"				"wrongValue 1" $OBJ.15.20.0 s '30, 0'
+refused "a day that is none"			"wrongValue 1" $OBJ.15.20.0 s '30, soon'
+refused "notifications neither on nor off"	"wrongValue 1" $OBJ.15.1.0 i 1
 refused "a bad name in a list"			"wrongValue 1" "$(dom $NAMES a.example)" s 'a.example, b..c'
 like "which is told" "$(get $OBJ.4.4.0)" 'b\.\.c'
 refused "a pin that is too short"		"wrongValue 1" "$(dom $PINS a.example)" s SHA256:00

@@ -73,8 +73,8 @@ static const oid scalars[][2] = {
 	{3, 5}, {3, 6}, {3, 7}, {3, 8}, {3, 9}, {3, 10}, {3, 11}, {3, 12}, {3, 13}, {3, 14},
 	{3, 15}, {4, 1}, {4, 2}, {4, 3}, {4, 4}, {4, 5}, {4, 6}
 }, last_scalars[][2] = {
-	{14, 1}, {14, 2}, {14, 3}, {14, 4}, {14, 5}, {15, 1}, {15, 2}, {15, 3}, {15, 4}, {15, 5},
-	{15, 6}, {15, 7}, {16, 1}, {16, 2}, {16, 3}
+	{14, 1}, {14, 2}, {14, 3}, {14, 4}, {14, 5}, {14, 6}, {15, 1}, {15, 2}, {15, 3}, {15, 4}, {15, 5},
+	{15, 6}, {15, 7}, {15, 19}, {15, 20}, {16, 1}, {16, 2}, {16, 3}
 };
 static const oid columns[] = { 2, 3, 4, 5, 6, 7, 11, 12, 13, 14, 16, 17, 18, 19, 20, 21, 30, 31 };
 static const oid listener_columns[] = { 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 16, 17, 18, 19, 20, 21,
@@ -138,7 +138,7 @@ model_rest(void)
 	for (size_t c = 0; c < COUNT(long_columns); c++)
 		for (size_t i = 0; i < view.longs.n; i++)
 			model_number(9, long_columns[c], view.longs.at[i].number);
-	for (oid c = 3; c <= 22; c++)
+	for (oid c = 3; c <= 24; c++)
 		for (size_t i = 0; i < COUNT(certificates); i++)
 			model_index(10, c, certificates[i]);
 	for (oid c = 2; c <= 3; c++)
