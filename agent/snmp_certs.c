@@ -96,9 +96,9 @@ take(struct cert_entry *e, const struct settings *s, enum section section, const
 		copy_text(e->key, sizeof(e->key), settings_text(s, r, KEY_KEY));
 }
 
-/* Keeps what is known of files that are still the ones named. */
+/* Keeps what is known of files that are still the ones named; by other days, till a look. */
 static void
-keep(struct cert_entry *e, const struct cert_entry *known)
+keep(struct cert_entry *e, const struct cert_entry *known, bool same_days)
 {
 	if (known == NULL || strcmp(known->file, e->file) != 0 || strcmp(known->key, e->key) != 0)
 		return;
@@ -106,6 +106,7 @@ keep(struct cert_entry *e, const struct cert_entry *known)
 	e->info = known->info;
 	e->file_id = known->file_id;
 	e->key_id = known->key_id;
+	e->due = same_days ? known->due : 0;
 }
 
 /* Adds to what a certificate is used for; dots stand for what has no room. */
@@ -173,10 +174,13 @@ certs_follow(struct certs *c, const struct settings *s)
 	static const enum section sections[] = { SEC_CERTIFICATE, SEC_CA };
 	struct cert_entry *old = c->at;
 	size_t nold = c->n, n = 0;
+	unsigned days = c->days;
 	const struct rule *r;
 
 	for (int k = 0; s != NULL && k < 2; k++)
 		n += settings_count(s, sections[k]);
+	if (s != NULL)
+		c->days = expiry_days(s);
 	c->n = c->next = 0;
 	c->looked = 0;
 	c->at = n == 0 ? NULL : calloc(n, sizeof(*c->at));
@@ -185,13 +189,11 @@ certs_follow(struct certs *c, const struct settings *s)
 			struct cert_entry *e = &c->at[c->n++];
 
 			take(e, s, sections[k], r);
-			keep(e, find(old, nold, e->section, e->name));
+			keep(e, find(old, nold, e->section, e->name), c->days == days);
 		}
 	free(old);
-	if (c->at == NULL)
-		return;
-	c->days = expiry_days(s);
-	find_uses(c, s);
+	if (c->at != NULL)
+		find_uses(c, s);
 }
 
 /* ---- what they are ---- */
