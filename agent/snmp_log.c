@@ -1,3 +1,4 @@
+#include <sys/stat.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,12 +18,23 @@ static const char *const level_words[] = {
 	"emergency: ", "alert: ", "critical: ", "error: ", "warning: ", "", "", "debug: "
 };
 
+/* systemd.exec(5): the variable may be of a parent's, whose stderr was the journal's. */
+static bool
+is_journal(const char *stream)
+{
+	unsigned long long dev, ino;
+	struct stat st;
+
+	return stream != NULL && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
+	    fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+}
+
 void
 log_setup(const char *name, int level)
 {
 	program = name;
 	threshold = level;
-	journal = getenv("JOURNAL_STREAM") != NULL;
+	journal = is_journal(getenv("JOURNAL_STREAM"));
 }
 
 void

@@ -1,6 +1,6 @@
 /*
  * The agent's log: lines on stderr, which systemd or a shell keeps.  Levels
- * are those of syslog(3); under systemd each line carries its level as
+ * are those of syslog(3); where stderr is the journal's each line carries its level as
  * sd-daemon(3) has it ("<4>"), so that the journal can tell them apart.
  */
 #ifndef TLSWARD_AGENT_SNMP_LOG_H

@@ -369,6 +369,14 @@ else
 	skip "a quota that is used up" "needs root, btrfs-progs and a loop device"
 fi
 
+# ---- where the log goes ----
+: >"$T/err"
+for stream in 1:2 "$(stat -c %d:%i "$T/err")"; do
+	JOURNAL_STREAM=$stream "$AGENT" -c "$T/nowhere.ini" "${AS[@]}" 2>>"$T/err"
+done
+is "levels are for the journal, if that is where stderr goes" \
+    "$(grep -c '^tlsward-agent: error: .*nowhere' "$T/err") $(grep -c '^<3>.*nowhere' "$T/err")" '1 1'
+
 # ---- snmpd goes and comes ----
 check "the agent starts again" agent
 stop snmpd
