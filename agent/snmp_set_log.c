@@ -41,7 +41,6 @@ set_object_name(const struct view *v, enum section section, const char *name, en
     char buf[OBJECT_NAME_MAX])
 {
 	const char *group = group_names[section], *column = column_names[key];
-	struct row row = { .section = section, .name = name };
 	oid index[INDEX_MAX];
 	size_t n, len;
 
@@ -61,8 +60,7 @@ set_object_name(const struct view *v, enum section section, const char *name, en
 	if (section != SEC_LISTENER && section != SEC_CLIENT)
 		index[0] = 0, len = 1;
 	else
-		len = table_index(v, section == SEC_LISTENER ? TABLE_LISTENER : TABLE_CLIENT,
-		    &row, index);
+		len = table_index_addr(section, name, index);
 	for (size_t i = 0; i < len && n < OBJECT_NAME_MAX; i++)
 		n += (size_t)snprintf(buf + n, OBJECT_NAME_MAX - n, ".%lu", index[i]);
 	return buf;

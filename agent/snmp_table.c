@@ -38,8 +38,8 @@ index_text(const char *name, oid *index, size_t room)
 	return n;
 }
 
-static size_t
-index_addr(enum section section, const char *name, oid *index)
+size_t
+table_index_addr(enum section section, const char *name, oid index[INDEX_MAX])
 {
 	struct addr a;
 	size_t n = 0, len;
@@ -68,7 +68,7 @@ table_index(const struct view *v, enum table table, const struct row *row, oid i
 		return index_text(row->name, index, INDEX_MAX);
 	case TABLE_LISTENER:
 	case TABLE_CLIENT:
-		return index_addr(row->section, row->name, index);
+		return table_index_addr(row->section, row->name, index);
 	case TABLE_LONG:
 		index[0] = v->longs.at[row->i].number;
 		return 1;
@@ -322,7 +322,7 @@ name_of_addr(enum section section, const oid *index, size_t n, char name[NAME_SI
 	wrong = section_name_normal(section, text, strlen(text), name, NAME_SIZE);
 	if (wrong != NULL)
 		snprintf(buf, INDEX_WHY, "%s %s", text, wrong);
-	else if (index_addr(section, name, again) == n && snmp_oid_compare(again, n, index, n) == 0)
+	else if (table_index_addr(section, name, again) == n && snmp_oid_compare(again, n, index, n) == 0)
 		return NULL;
 	else
 		snprintf(buf, INDEX_WHY, "%s is kept as %s: use that as index", text, name);

@@ -42,6 +42,9 @@ struct row {
 /* The index of a row; 0: it has none, its name is too long. */
 size_t table_index(const struct view *, enum table, const struct row *, oid index[INDEX_MAX]);
 
+/* The index of a listener or a client network; 0: the name is no such address. */
+size_t table_index_addr(enum section, const char *name, oid index[INDEX_MAX]);
+
 /*
  * The row of that index.  A domain's or peer's name is as good in upper case, in
  * U-labels or with a final dot; table_next lists the kept form.
