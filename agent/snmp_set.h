@@ -13,7 +13,7 @@
  * transaction, and a new RESERVE1 ends one whose end never came.
  *
  * A request that would break the file is answered with the index of the varbind
- * that the file's first error comes from, or of the first where none does.
+ * that the file's first error comes from (targets_blame), or of the first where none does.
  *
  * Every error is counted, logged, and kept in tlswardChangesLastError.
  */

@@ -256,31 +256,68 @@ targets_add(struct targets *t, const struct view *v, const netsnmp_variable_list
 	return target_want(target, (enum key)o->arg, text, at, r);
 }
 
+static bool
+wants(const struct target *t, enum key key)
+{
+	return (t->wanted >> key & 1) != 0;
+}
+
+/* Of the row that the error is in: mode and client_cert quarrel whichever was set last. */
+static int
+blame_row(const struct target *t, enum key key)
+{
+	enum key other = key == KEY_MODE ? KEY_CLIENT_CERT : KEY_MODE;
+
+	if (key < KEY_MAX && wants(t, key))
+		return t->key_at[key];
+	if ((key == KEY_MODE || key == KEY_CLIENT_CERT) && wants(t, other))
+		return t->key_at[other];
+	return t->status != 0 ? t->status_at : t->first_at;
+}
+
+/* Of another one, whose mode or client_cert the row depends on. */
+static int
+blame_base(const struct target *t)
+{
+	if (wants(t, KEY_MODE))
+		return t->key_at[KEY_MODE];
+	if (wants(t, KEY_CLIENT_CERT))
+		return t->key_at[KEY_CLIENT_CERT];
+	return t->status == SNMP_ROW_DESTROY ? t->status_at : 0;
+}
+
 int
 targets_blame(const struct targets *t, const struct edit_place *place)
 {
-	for (size_t i = 0; i < t->n; i++) {
-		const struct target *target = &t->at[i];
+	int at = 0;
 
-		if (target->section != place->section || strcmp(target->name, place->name) != 0)
-			continue;
-		if (place->key < KEY_MAX && (target->wanted >> place->key & 1) != 0)
-			return target->key_at[place->key];
-		return target->status != 0 ? target->status_at : target->first_at;
-	}
-	return 0;
+	for (size_t i = 0; i < t->n; i++)
+		if (t->at[i].section == place->section && strcmp(t->at[i].name, place->name) == 0)
+			return blame_row(&t->at[i], place->key);
+	for (size_t i = 0; i < t->n && at == 0; i++)
+		if (t->at[i].section == SEC_SERVER)
+			at = blame_base(&t->at[i]);
+	for (size_t i = 0; i < t->n && at == 0; i++)
+		if (t->at[i].section == SEC_LISTENER || t->at[i].section == SEC_CLIENT)
+			at = blame_base(&t->at[i]);
+	return at;
 }
 
 static int
 check_references(const struct target *t, const struct settings *s, struct refusal *r)
 {
+	enum key bad = KEY_MAX;
+
 	for (unsigned k = 0; k < KEY_MAX; k++)
 		if (t->text[k] != NULL && key_table[k].type == TYPE_REF &&
-		    settings_find(s, key_table[k].ref, t->text[k]) == NULL)
-			return refuse(r, SNMP_ERR_INCONSISTENTVALUE, t->key_at[k],
-			    "there is no [%s %s] in the settings file", section_words[key_table[k].ref],
-			    t->text[k]);
-	return SNMP_ERR_NOERROR;
+		    settings_find(s, key_table[k].ref, t->text[k]) == NULL &&
+		    (bad == KEY_MAX || t->key_at[k] < t->key_at[bad]))
+			bad = (enum key)k;
+	if (bad == KEY_MAX)
+		return SNMP_ERR_NOERROR;
+	return refuse(r, SNMP_ERR_INCONSISTENTVALUE, t->key_at[bad],
+	    "there is no [%s %s] in the settings file", section_words[key_table[bad].ref],
+	    t->text[bad]);
 }
 
 static int
@@ -325,21 +362,30 @@ check_row(const struct target *t, const struct view *v, struct refusal *r)
 	return SNMP_ERR_NOERROR;
 }
 
+/* Keeps of two refusals that of the earlier varbind. */
+static void
+earlier(struct refusal *first, const struct refusal *r)
+{
+	if (first->error == SNMP_ERR_NOERROR || r->at < first->at)
+		*first = *r;
+}
+
 int
-targets_check(const struct targets *t, const struct view *v, struct refusal *r)
+targets_check(const struct targets *t, const struct view *v, struct refusal *first)
 {
 	const struct settings *s = view_settings(v);
-	int error;
+	struct refusal r;
 
+	first->error = SNMP_ERR_NOERROR;
 	if (t->lock_at != 0 && t->lock != v->lock)
-		return refuse(r, SNMP_ERR_INCONSISTENTVALUE, t->lock_at, "the lock is at %ld, not at "
+		refuse(first, SNMP_ERR_INCONSISTENTVALUE, t->lock_at, "the lock is at %ld, not at "
 		    "%ld: another manager was here, read again", (long)v->lock, t->lock);
 	for (size_t i = 0; i < t->n; i++) {
 		if (section_named(t->at[i].section) && !t->at[i].fixed &&
-		    (error = check_row(&t->at[i], v, r)) != SNMP_ERR_NOERROR)
-			return error;
-		if (s != NULL && (error = check_references(&t->at[i], s, r)) != SNMP_ERR_NOERROR)
-			return error;
+		    check_row(&t->at[i], v, &r) != SNMP_ERR_NOERROR)
+			earlier(first, &r);
+		if (s != NULL && check_references(&t->at[i], s, &r) != SNMP_ERR_NOERROR)
+			earlier(first, &r);
 	}
-	return SNMP_ERR_NOERROR;
+	return first->error;
 }

@@ -40,9 +40,16 @@ int refuse(struct refusal *, int error, int at, const char *fmt, ...)
 /* Checks one varbind (RFC 3416 4.2.5 (2) to (7)) and adds it.  SNMP_ERR_NOERROR or the error. */
 int targets_add(struct targets *, const struct view *, const netsnmp_variable_list *, int at,
     struct refusal *);
-/* Checks the lock, and each row against its present state (RFC 2579, RowStatus). */
+/*
+ * Checks the lock, and each row against its present state (RFC 2579, RowStatus): of
+ * several that cannot be, the first varbind's is told.
+ */
 int targets_check(const struct targets *, const struct view *, struct refusal *);
-/* The varbind that is to blame for an error at a place of the file; 0: none of them. */
+/*
+ * The varbind that is to blame for an error at a place of the file: that of its key, or
+ * of what quarrels with it (mode and client_cert), or of its row; else one that changes
+ * what the row inherits, of the server, a listener or a network; 0: none of them.
+ */
 int targets_blame(const struct targets *, const struct edit_place *);
 void targets_clear(struct targets *);
 

@@ -117,7 +117,7 @@ TABLES = {5: ('domain', SENDERS), 6: ('peer', SENDERS), 7: ('listener', BASE | {
 NAMES = {'domain': ['example.org', '.example.org', 'a.example', 'b.example', 'xn--bcher-kva.example',
                     'c.' + 'x' * 60 + '.example'],
          'peer': ['partner.example', '.partner.example', 'p.example', 'q.example'],
-         'listener': ['127.0.0.1:2525', '[2001:db8::7]:25', '*:587', '9.9.9.9:1'],
+         'listener': ['127.0.0.1:25', '127.0.0.1:2525', '[2001:db8::7]:25', '*:587', '9.9.9.9:1'],
          'client': ['203.0.113.0/24', '203.0.113.0/25', '10.0.0.0/8', '2001:db8::/32', '0.0.0.0/0']}
 PIN = 'SHA256:' + '00FF' * 16
 SPKI = 'SPKI-SHA256:' + 'AB01' * 16
@@ -169,21 +169,47 @@ class Model:
         return rows, sorted(comments)
 
     def fault(self, rows):
-        """The (section, name) with which these rows would break the file."""
+        """(row, key) of the first error that the file would have with these rows, which
+        are in the order of the file."""
         server = rows[('server', '')]
-        for (section, name), r in rows.items():
-            if section in ('server', 'listener', 'client'):
+        base = [r.get('mode', server.get('mode', 'offer')) for (section, _), r in rows.items()
+                if section in ('server', 'listener', 'client')]
+        for row, r in rows.items():
+            if row[0] in ('server', 'listener', 'client'):
                 mode = r.get('mode', server.get('mode', 'offer'))
                 cert = r.get('client_cert', server.get('client_cert', 'none'))
                 if cert != 'none' and mode == 'none' and ('mode' in r or 'client_cert' in r):
-                    return section, name
-            elif section in ('domain', 'peer'):
-                if r.get('client_cert', 'none') != 'none' and r.get('mode') == 'none':
-                    return section, name
+                    return row, 'client_cert' if 'client_cert' in r else 'mode'
+            elif row[0] in ('domain', 'peer'):
+                asks = r.get('client_cert', 'none') != 'none'
+                if asks and r.get('mode') == 'none':
+                    return row, 'client_cert'
+                if (asks or r.get('mode') == 'require') and set(base) == {'none'}:
+                    return row, 'mode' if r.get('mode') == 'require' else 'client_cert'
         return None
 
+    def blame(self, want, row, key):
+        """The varbind that brings that error: of its key, of what quarrels with it, of its
+        row; else of what the row inherits from."""
+        if row in want:
+            w = want[row]
+            for k in (key, 'client_cert' if key == 'mode' else 'mode'):
+                if k in w['keys']:
+                    return w['keys'][k][1]
+            return w.get('status_at', w['at'])
+        for sections in (('server',), ('listener', 'client')):
+            for (section, _), w in want.items():
+                if section in sections:
+                    for k in ('mode', 'client_cert'):
+                        if k in w['keys']:
+                            return w['keys'][k][1]
+                    if w['status'] == DESTROY:
+                        return w['status_at']
+        return next(iter(want.values()))['at']
+
     def judge(self, varbinds, lock):
-        """(error, index or None for any) and what the rows would be."""
+        """(error, index) and what the rows would be; None and the fault where those would
+        break the file."""
         want, locked = {}, None
         for at, vb in enumerate(varbinds, 1):
             if vb['error']:
@@ -202,20 +228,19 @@ class Model:
                 w['status'], w['status_at'] = vb['value'], at
             elif w['keys'].setdefault(vb['key'], (vb['value'], at))[0] != vb['value']:
                 return 'inconsistentValue', at, None
-        if locked and locked[0] != lock:
-            return 'inconsistentValue', locked[1], None
+        # What cannot be now: of several, that of the first varbind.
+        errors = [('inconsistentValue', locked[1])] if locked and locked[0] != lock else []
+        for row, w in want.items():
+            errors += [e for e in [self.check_row(row, w)] if e]
+            errors += [('inconsistentValue', at) for key, (value, at) in w['keys'].items()
+                       if key in ('ca', 'certificate') and value and (key, value) not in self.rows]
+        if errors:
+            return min(errors, key=lambda e: e[1]) + (None,)
         return self.apply(want)
 
     def apply(self, want):
         rows = {k: dict(v) for k, v in self.rows.items()}
         waiting = {k: dict(v) for k, v in self.waiting.items()}
-        for row, w in want.items():
-            error = self.check_row(row, w)
-            if error:
-                return error + (None,)
-            for key, (value, at) in w['keys'].items():
-                if key in ('ca', 'certificate') and value and (key, value) not in self.rows:
-                    return 'inconsistentValue', at, None
         for row, w in want.items():
             values = {k: v for k, (v, _) in w['keys'].items()}
             if w['status'] == DESTROY:
@@ -233,8 +258,9 @@ class Model:
                     target[key] = value
                 else:
                     target.pop(key, None)
-        if self.fault(rows):
-            return 'inconsistentValue', None, None
+        fault = self.fault(rows)
+        if fault:
+            return 'inconsistentValue', self.blame(want, *fault), fault
         return 'noError', 0, (rows, waiting)
 
     def check_row(self, row, w):
@@ -335,7 +361,7 @@ def show(vb):
 def random_sets(agent, model, count, rng):
     lock = int.from_bytes(agent.ask(0xa0, [(ROOT + (4, 1, 0), b'\x05\x00')])[2][0][2], 'big')
     _, first = model.read()
-    seen, index_any, started = {}, 0, time.monotonic()
+    seen, broken, elsewhere, started = {}, 0, 0, time.monotonic()
     for i in range(count):
         touched = set()
         n = rng.choice([1, 1, 1, 2, 2, 3, 4, 6, 8, 16, 32, 64])
@@ -348,13 +374,14 @@ def random_sets(agent, model, count, rng):
             vbs = [vb for vb in vbs if keys.setdefault((vb.get('row'), vb['key']), vb) is vb]
         error, index, after = model.judge(vbs, lock)
         got, at, _ = agent.ask(0xa3, [(vb['oid'], vb['ber']) for vb in vbs])
-        if ERRORS[got] != error or (index is not None and at != index) or \
-                (index is None and not 1 <= at <= len(vbs)):
+        if ERRORS[got] != error or at != index:
             return 'SET %d: %s at %d, due is %s at %s\n%s' % (
                 i, ERRORS[got], at, error, index, '\n'.join(map(show, vbs)))
-        index_any += index is None
+        broken += error != 'noError' and after is not None
+        elsewhere += error != 'noError' and after is not None and after[0] not in \
+            {vb.get('row') for vb in vbs}
         seen[error] = seen.get(error, 0) + 1
-        if after:
+        if error == 'noError':
             model.rows, model.waiting = after
             if any(vb['key'] == 'lock' for vb in vbs):
                 lock = (lock + 1) % 2 ** 31
@@ -367,9 +394,10 @@ def random_sets(agent, model, count, rng):
             if comments != first:
                 return 'after SET %d the comments are others: %s' % (
                     i, set(first) ^ set(comments))
-    print('# %d requests in %.0f s: %s; %d would have broken the file' % (count,
-          time.monotonic() - started, ', '.join('%d %s' % (n, e) for e, n in sorted(seen.items())), index_any))
-    if count >= 500 and (seen.get('noError', 0) < count / 5 or len(seen) < 7 or index_any == 0):
+    print('# %d requests in %.0f s: %s; %d would have broken the file, %d of them in a row that '
+          'they do not name' % (count, time.monotonic() - started,
+          ', '.join('%d %s' % (n, e) for e, n in sorted(seen.items())), broken, elsewhere))
+    if count >= 500 and (seen.get('noError', 0) < count / 5 or len(seen) < 7 or broken == 0):
         return 'too little of some kind'
     return None
 
@@ -465,6 +493,37 @@ def walk_bulk(agent, tree, size):
             at = name
 
 
+def random_bulks(agent, tree, count, rng):
+    """RFC 3416 4.2.3.  An answer may end early, but not before the first round."""
+    import bisect
+    ends = 0
+
+    def after(o):
+        at = bisect.bisect_right(tree, o)
+        return tree[at] if at < len(tree) else None
+
+    for i in range(count):
+        asked = [somewhere(tree, rng) for _ in range(rng.randrange(1, 9))]
+        once, times = rng.choice([-1, 0, 0, 1, 2, 9]), rng.choice([-1, 0, 1, 2, 5, 20, 128])
+        error, _, got = agent.ask(0xa5, [(ROOT + o, b'\x05\x00') for o in asked], once, times)
+        once, times = min(max(once, 0), len(asked)), max(times, 0)
+        if error:
+            return 'GETBULK %d: %s' % (i, ERRORS[error])
+        due, now = [after(o) for o in asked[:once]], asked[once:]
+        for _ in range(times if now else 0):
+            now = [o if o is None else after(o) for o in now]
+            due += now
+        if len(got) > len(due) or len(got) < once + (len(asked) - once if times else 0):
+            return 'GETBULK %d: %d of %d came' % (i, len(got), len(due))
+        for o, (name, _, _) in zip(due, got):
+            if o is None:       # what follows the module is not ours to say
+                ends += 1
+            elif name != ROOT + o:
+                return 'GETBULK %d, non-repeaters %d, repetitions %d: due is %s, but %s came' % (
+                    i, once, times, o, name[len(ROOT):])
+    return None if ends or count < 100 else 'no request came to the end'
+
+
 def main():
     port, ini, mib, sets, nexts, seed = sys.argv[1:]
     agent, model, rng = Agent(int(port)), Model(ini), random.Random(int(seed))
@@ -482,8 +541,10 @@ def main():
     print('# seed %s' % seed)
     told('%s random SETs, and the file is as the model' % sets, random_sets(agent, model, int(sets), rng))
     tree = instances(model, mib)
-    for size in (1, 2, 3, 7, 10, 50, 100, 500):
-        told('GETBULK by %d has all that the MIB has' % size, walk_bulk(agent, tree, size))
+    told('GETBULK by 1 to 128, 500 and 2147483647 has all that the MIB has', next(filter(None, (
+        walk_bulk(agent, tree, size) for size in list(range(1, 129)) + [500, 2 ** 31 - 1])), None))
+    told('GETBULK at random, of several columns and with non-repeaters',
+         random_bulks(agent, tree, int(nexts) // 10, rng))
     told('%s GETNEXTs at random' % nexts, random_getnexts(agent, tree, int(nexts), rng))
     sys.exit(failed != 0)
 
