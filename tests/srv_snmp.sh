@@ -212,7 +212,7 @@ taken "two tables and two scalars in one request" "$(dom $MODE example.org)" i 4
     "$(peer $ENFORCE partner.example)" i 3 $OBJ.2.3.0 i 2
 is "all are in the file" "$(section server | grep -v state_dir | xargs) / $(section 'domain example.org') / $(section 'peer partner.example' | xargs)" \
     'mode = require certificate = mx enforce = report / mode = require / mode = offer enforce = yes'
-like "with old and new values in the log" "$(log_of agent)" \
+check "with old and new values in the log" await_log 5 agent \
     "SNMP SET: \[peer partner\.example\] enforce: report -> yes \(tlswardPeerEnforce\.'partner\.example'\)"
 taken "no certificate" $OBJ.2.4.0 s ''
 is "the line has gone" "$(section server | grep certificate)" ''
@@ -252,9 +252,9 @@ taken "the row again" "$(peer $STATUS partner.example)" i $go "$(peer $MODE part
 cp "$INI" "$T/before"
 taken "createAndWait" "$(dom $STATUS w.example)" i $wait "$(dom $MODE w.example)" i 4
 is "is not in the file" "$(cat "$INI")" "$(cat "$T/before")"
-like "is in the log, with its object" "$(log_of agent)" \
+check "is in the log, with its object" await_log 5 agent \
     "SNMP SET: \[domain w\.example\] waits to be made active \(tlswardDomainRowStatus\.'w\.example'\)"
-like "and what it waits with" "$(log_of agent)" \
+check "and what it waits with" await_log 5 agent \
     "SNMP SET: \[domain w\.example\] \(waits\) mode: \(not set\) -> require \(tlswardDomainMode\.'w\.example'\)"
 is "is not in service, and of the storage that it is made for" \
     "$(snmp_get "$(dom $STATUS w.example)" "$(dom $STORAGE w.example)" "$(dom $MODE w.example)" $OBJ.4.6.0 | xargs)" '2 3 4 1'
@@ -264,7 +264,7 @@ is "is what it was set to" "$(snmp_get "$(dom $STORAGE w.example)")" 3
 taken "a value of a row that waits" "$(dom $CC w.example)" i 3
 taken "and another" "$(dom $CC w.example)" i 2
 taken "and the first again" "$(dom $CC w.example)" i 3
-like "with old and new one in the log" "$(log_of agent)" \
+check "with old and new one in the log" await_log 5 agent \
     "\[domain w\.example\] \(waits\) client_cert: none -> request \(tlswardDomainClientCert\.'w\.example'\)"
 refused "createAndGo of a row that waits" "inconsistentValue 1" "$(dom $STATUS w.example)" i $go
 refused "a SET with one of two in error leaves it" "wrongValue 2" "$(dom $CC w.example)" i 4 "$(dom $MODE b.example)" i 9
@@ -274,10 +274,10 @@ taken "active, with one more value" "$(dom $STATUS w.example)" i $active "$(dom 
 is "writes all of it" "$(section 'domain w.example' | sort | xargs)" \
     'client_cert = request enforce = yes mode = require'
 is "and it waits no longer" "$(snmp_get "$(dom $STATUS w.example)" $OBJ.4.6.0 | xargs)" '1 0'
-like "as the log says" "$(log_of agent)" '\[domain w\.example\] waits no longer: made active '
+check "as the log says" await_log 5 agent '\[domain w\.example\] waits no longer: made active '
 taken "createAndWait and destroy" "$(peer $STATUS w.example)" i $wait
 taken "before it is active" "$(peer $STATUS w.example)" i $destroy
-like "is in the log" "$(log_of agent)" '\[peer w\.example\] waits no longer: destroyed '
+check "is in the log" await_log 5 agent '\[peer w\.example\] waits no longer: destroyed '
 like "leaves nothing" "$(snmp_get "$(peer $STATUS w.example)")" 'No Such Instance'
 taken "createAndWait of 40 rows" $(rows 5 n 40 $wait)
 taken "made active at once" $(rows 5 n 40 $active)

@@ -128,6 +128,19 @@ if ls ${smi//:/ } 2>/dev/null | grep -q '^INET-ADDRESS-MIB'; then	# as tests/smi
 	like "reasons" "$(table Reason)" 'tlsMissing 0 refusals 0 refusals'
 	like "no refusals" "$(table Recent)" 'No entries|^$'
 	like "front ends" "$(table FrontEnd)" 'exim never'
+	# As a person reads them, in parts that fit a terminal.
+	for width in 80 132; do
+		for t in Domain Peer Listener Client Certificate Reason FrontEnd; do
+			snmptable -v2c -c public -Ci -Cb -Cw $width -M "$smi:$TOP/mibs" -m TLSWARD-MIB \
+			    "127.0.0.1:$SNMP_PORT" "TLSWARD-MIB::tlsward${t}Table" 2>&1
+		done >"$T/table.$width"
+		is "tables fit $width columns, but for a column that is wider alone" \
+		    "$(awk -v w=$width '/^SNMP table/ { head = 2; next }
+			head > 0 { if (NF > 0) { columns = NF - 1; head = 0 } }
+			length > w && columns > 1' "$T/table.$width")" ""
+	done
+	like "a fingerprint is hexadecimal digits" "$(cat "$T/table.132")" \
+	    " $(openssl x509 -in "$CERT" -noout -fingerprint -sha256 | sed 's/.*=//; s/://g' | tr A-F a-f)"
 	unlike "no table has an error" "$(cat "$T"/table.*)" 'Unknown Object|Bad|Wrong|No Such|Timeout'
 else
 	skip "snmptable of each table" "INET-ADDRESS-MIB is in none of $smi"
@@ -161,7 +174,7 @@ taken "a list" "$(peer $NAMES partner.example)" s 'MX.Partner.Example., *.b.exam
 is "is kept in one form" "$(section 'peer partner.example' | grep cert_names)" \
     'cert_names = mx.partner.example, *.b.example, xn--bcher-kva.example'
 is "and read so" "$(get "$(peer $NAMES partner.example)")" 'mx.partner.example, *.b.example, xn--bcher-kva.example'
-like "with the old list and the new one in the log" "$(log_of agent)" \
+check "with the old list and the new one in the log" await_log 5 agent \
     'cert_names: mx\.partner\.example, \.b\.example -> mx\.partner\.example, \*\.b\.example, xn--'
 pins=$(for i in 1 2 3 4 5; do printf 'SHA256:%064d, ' $i; done)
 taken "five pins" "$(peer $PINS partner.example)" s "$pins"
