@@ -95,7 +95,8 @@ enum word_kind {
 	WORD_EVENT,	/* to be sent; the next one comes when this one is acknowledged */
 	WORD_FIGURES,
 	WORD_SENT,	/* from the child: the event of that number is snmpd's */
-	WORD_CHANGED	/* from the child: this file was written by a SET */
+	WORD_CHANGED,	/* from the child: this file was written by a SET */
+	WORD_WRITING	/* from the child: a SET writes (1); it has not changed anything (0) */
 };
 struct word {
 	uint32_t kind;

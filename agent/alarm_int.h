@@ -34,6 +34,7 @@ struct alarms {
 	struct hold hold;
 	struct watch file;
 	struct held *before;		/* compared last */
+	int64_t held;			/* a SET is under way: nothing is compared before */
 	int64_t compare;		/* ms; 0: nothing to compare */
 	int64_t keep;			/* ms: `before` is to be kept then; 0: it is */
 	char rejected[sizeof(((struct hold *)0)->error)];

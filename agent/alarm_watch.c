@@ -14,6 +14,7 @@
 #include "snmp_log.h"
 
 #define COMPARE_MS	500	/* for who made a change to say so */
+#define HELD_MS		10000	/* for a SET to end, one way or another */
 #define KEEP_MS		5000	/* a large file is not copied at each of many changes */
 #define KEEP_LARGE	(256u << 10)
 #define READ_MAX	64	/* records taken from a socket in one step */
@@ -217,8 +218,11 @@ read_channel(struct alarms *a)
 		if (w.kind == WORD_SENT) {
 			queue_done(&a->queue, w.u.number);
 			a->asked = false;
-		} else if (w.kind == WORD_CHANGED)
+		} else if (w.kind == WORD_CHANGED) {
 			add_hint(a, &w.u.file, BY_SNMP);
+			a->held = 0;
+		} else if (w.kind == WORD_WRITING)
+			a->held = w.u.number != 0 ? alarms_clock() + HELD_MS : 0;
 	}
 	return true;
 }
@@ -269,6 +273,7 @@ alarms_child_gone(struct alarms *a)
 		close(a->channel);
 	}
 	a->channel = -1;
+	a->held = 0;
 	a->asked = false;
 	memset(&a->told, 0xff, sizeof(a->told));
 }
@@ -332,7 +337,7 @@ each_tick(struct alarms *a, int64_t now)
 	a->tick = now + WATCH_TICK_MS;
 	if (watch_tick(&a->file))
 		look_settings(a);
-	if (a->compare != 0 && now >= a->compare)
+	if (a->compare != 0 && now >= a->compare && now >= a->held)
 		compare(a);
 	if (a->keep != 0 && now >= a->keep)
 		keep(a);

@@ -292,6 +292,15 @@ notify_link(bool up)
 }
 
 void
+notify_writing(bool begins)
+{
+	struct word w = { .kind = WORD_WRITING };
+
+	w.u.number = begins;
+	say(&w);
+}
+
+void
 notify_changed(const struct file_id *id)
 {
 	struct word w = { .kind = WORD_CHANGED };

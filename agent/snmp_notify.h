@@ -17,6 +17,8 @@ void notify_link(bool up);		/* the link to snmpd came or went */
 /* readable: notify_fd() is.  Never blocks but where the library does. */
 void notify_step(bool readable);
 
+/* A SET is about to write; or it has not changed anything.  notify_changed ends it, too. */
+void notify_writing(bool begins);
 /*
  * This file was written by a SET that holds, or by the end of one that does not: not
  * before it is known which, for the parent acts on it at once.

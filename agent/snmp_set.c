@@ -218,9 +218,12 @@ action(struct view *v, netsnmp_agent_request_info *info, netsnmp_request_info *r
 			return fail(v, info, requests, &r);
 	if (txn.nedits == 0)
 		return SNMP_ERR_NOERROR;
+	notify_writing(true);
 	status = edit_apply_known(v->hold.path, held_settings(txn.before), txn.edit,
 	    txn.nedits, &txn.res);
 	txn.applied = status == EDIT_OK;
+	if (!txn.applied)
+		notify_writing(false);
 	if ((error = status_error(status)) == SNMP_ERR_NOERROR)
 		return error;
 	if ((at = targets_blame(&txn.targets, &txn.res.wrong)) == 0)
@@ -261,6 +264,7 @@ undo(struct view *v)
 	int error = SNMP_ERR_NOERROR;
 
 	if (txn.applied && edit_revert(v->hold.path, &txn.res, why) != EDIT_OK) {
+		notify_writing(false);
 		log_line(LOG_ERR, "a SET that snmpd took back stays in the file: %s", why);
 		error = SNMP_ERR_UNDOFAILED;
 	} else if (txn.applied) {

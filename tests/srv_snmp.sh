@@ -101,6 +101,10 @@ section() { # NAME: its lines in the file
 	awk -v s="[$1]" '/^\[/ { on = ($0 == s) } on && !/^\[/ && NF && !/^[;#]/' "$INI" | sed 's/ *[;#].*//'
 }
 
+# Somebody else's object, that refuses each SET when it is to write, 0.8 s later.
+printf '#!/bin/sh\n[ "$1" = -s ] || exit 0\nsleep 0.8\necho not-writable\n' >"$T/never.sh"
+chmod 0755 "$T/never.sh"
+SNMPD_MORE="pass $BASE_OID.7777 $T/never.sh"
 check "snmpd starts" start_snmpd
 check "the agent starts" agent
 [ $FAILED -eq 0 ] || done_testing
@@ -199,6 +203,21 @@ is "and the file is as it was" "$(cat "$INI")" "$(cat "$T/first")"
 like "a read-only community may not" \
     "$(snmpset -v2c -c public -On -M '' -m '' "127.0.0.1:$SNMP_PORT" "$(dom $MODE example.org)" i 2 2>&1)" \
     'noAccess|authorizationError'
+
+# ---- a SET that snmpd takes back, since another part of it fails ----
+for i in 1 2 3; do
+	set_result "$(dom $MODE example.org)" i 2 $BASE_OID.7777.1 i 5
+	set_result $BASE_OID.7777.1 i 5 "$(dom $MODE example.org)" i 2
+done >"$T/back"
+is "a SET that fails elsewhere fails" "$(grep -c noError "$T/back")" 0
+check "and is taken back" await_log 5 agent 'snmpd took a SET back'
+is "so that the file is as it was" "$(cat "$INI")" "$(cat "$T/first")"
+taken "a SET of its own" "$(dom $MODE example.org)" i 2
+check "is told as a change" await_log 5 agent 'domain example\.org\] mode: require -> none, .* by SNMP'
+is "and the one that was taken back is not" "$(log_of agent | grep -c 'client_cert: .* by ')" 1
+cp -p "$T/first" "$INI.x" && mv "$INI.x" "$INI"
+own
+check "the file is the first again" await_log 5 agent 'mode: none -> require, .* by an editor'
 
 # ---- what SET does ----
 taken "a row's mode is set" "$(dom $MODE example.org)" i 2
