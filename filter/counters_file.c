@@ -20,7 +20,6 @@
 _Static_assert(REASON_MAX <= ROW_REASONS, "a row has room for every reason");
 
 #define MAKE_TRIES	500		/* ms for a new file: it takes a few, of a busy disk more */
-#define GROW_TRIES	20		/* ms for a chunk of rows */
 #define MAX_ROWS	(1u << 24)
 
 enum found {
@@ -59,96 +58,6 @@ static size_t
 file_size(uint32_t nrows)
 {
 	return counters_rows_at(2 * nrows) + (size_t)nrows * ROW_SIZE;
-}
-
-/* End of what must have space when `ready` rows are ready. */
-static size_t
-space_end(uint32_t nbuckets, uint32_t ready)
-{
-	return counters_rows_at(nbuckets) + (size_t)ready * ROW_SIZE;
-}
-
-/*
- * A lock that only who may write the file can have, and for which nobody waits
- * longer than `tries` ms: that is what another needs to write.  0 or an errno.
- */
-static int
-lock_file(int fd, int tries)
-{
-	const struct timespec pause = { .tv_nsec = 1000 * 1000 };
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	int i;
-
-	for (i = 0; fcntl(fd, F_OFD_SETLK, &lock) == -1; i++) {
-		if ((errno != EAGAIN && errno != EACCES) || i == tries)
-			return errno;
-		nanosleep(&pause, NULL);
-	}
-	return 0;
-}
-
-static void
-unlock_file(int fd)
-{
-	struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
-
-	(void)fcntl(fd, F_OFD_SETLK, &lock);
-}
-
-/*
- * Space for [from, to) that the file system guarantees.  0 or an errno.
- *
- * Where it has no fallocate(2), posix_fallocate(3) would rewrite octets that a
- * process may be counting in; so zeros are written here instead, by one process
- * at a time and only where the header says that nobody has been.
- */
-static int
-reserve(const struct counters *c, int fd, size_t from, size_t to)
-{
-	static const char zeros[COUNTERS_PAGE];
-	size_t at, ready_end;
-	int error = 0;
-
-	if (fallocate(fd, 0, (off_t)from, (off_t)(to - from)) == 0)
-		return 0;
-	if (errno != EOPNOTSUPP)
-		return errno;
-	if ((error = lock_file(fd, GROW_TRIES)) != 0)
-		return error;
-	if (c->head != NULL) {
-		ready_end = space_end(c->nbuckets, atomic_load(&c->head->ready));
-		if (from < ready_end)
-			from = ready_end;
-	}
-	for (at = from; at < to && error == 0; ) {
-		size_t n = to - at < sizeof(zeros) ? to - at : sizeof(zeros);
-		ssize_t w = pwrite(fd, zeros, n, (off_t)at);
-
-		if (w > 0)
-			at += (size_t)w;
-		else if (w == 0 || errno != EINTR)
-			error = w == 0 ? ENOSPC : errno;
-	}
-	unlock_file(fd);
-	return error;
-}
-
-bool
-counters_grow(struct counters *c, uint32_t n)
-{
-	uint32_t ready = atomic_load_explicit(&c->head->ready, memory_order_acquire);
-	uint32_t to;
-
-	if (n >= c->nrows)
-		return false;
-	to = (n & ~(c->chunk - 1)) + c->chunk;
-	if (n >= ready && reserve(c, c->fd, space_end(c->nbuckets, ready),
-	    space_end(c->nbuckets, to)) != 0)
-		return false;
-	while (ready < to && !atomic_compare_exchange_weak_explicit(&c->head->ready,
-	    &ready, to, memory_order_release, memory_order_acquire))
-		;
-	return true;
 }
 
 /* The folder of a front end's counters, or -1. */
@@ -233,7 +142,7 @@ unmap(struct counters *c)
 static int
 fill_holes(const struct counters *c, const struct stat *st)
 {
-	size_t end = space_end(c->nbuckets, atomic_load(&c->head->ready));
+	size_t end = counters_space_end(c->nbuckets, atomic_load(&c->head->ready));
 
 	if ((uint64_t)st->st_blocks * 512 >= end)
 		return 0;
@@ -350,7 +259,7 @@ make(struct counters *c, uint32_t nrows)
 	if (fchmod(fd, 0644) == -1 || ftruncate(fd, (off_t)h.size) == -1)
 		error = errno;
 	if (error == 0)
-		error = reserve(c, fd, 0, space_end(h.nbuckets, ready));
+		error = counters_reserve(c, fd, 0, counters_space_end(h.nbuckets, ready));
 	if (error == 0 && pwrite(fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
 		error = ENOSPC;
 	if (error == 0 && fsync(fd) == -1)
@@ -375,7 +284,7 @@ lock_folder(const struct counters *c)
 	int fd = openat(c->dir, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int error;
 
-	if (fd == -1 || (error = lock_file(fd, MAKE_TRIES)) == 0)
+	if (fd == -1 || (error = counters_lock(fd, MAKE_TRIES)) == 0)
 		return fd;
 	close(fd);
 	errno = error;

@@ -164,6 +164,16 @@ counters_reasons(const struct counters *c, uint32_t n)
 struct counters *counters_open_rows(const char *state_dir, const char *frontend,
     bool writer, uint32_t rows, char *why, size_t whysize);
 
+/*
+ * A lock that only who may write the file can have, and for which nobody waits
+ * longer than `tries` ms: that is what another needs to write.  0 or an errno.
+ */
+int counters_lock(int fd, int tries);
+
+/* End of what must have space when `ready` rows are ready. */
+size_t counters_space_end(uint32_t nbuckets, uint32_t ready);
+/* Space for [from, to) that the file system guarantees.  0 or an errno. */
+int counters_reserve(const struct counters *, int fd, size_t from, size_t to);
 /* Makes space for row n, and some beyond.  False: there is none. */
 bool counters_grow(struct counters *, uint32_t n);
 
