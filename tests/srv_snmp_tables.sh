@@ -323,6 +323,12 @@ else
 	skip "refusals" "needs build/filter-tlsward"
 fi
 
+# ---- RFC 2578 7.1.6: each counter says which object tells of its discontinuities ----
+is "each counter names its discontinuity" "$(awk '/^tlsward[A-Za-z]* OBJECT-TYPE/ { name = $1; counter = 0 }
+	/SYNTAX +Counter/ { counter = 1 }
+	/Discontinuities are told by tlsward[A-Za-z]*Discontinuity/ { counter = 0 }
+	/^ *::= \{/ { if (counter) print name; counter = 0 }' "$TOP/mibs/TLSWARD-MIB.txt")" ""
+
 # ---- at random ----
 check "the agent ends" stop agent
 rm -f "$STATE"/*/counters
