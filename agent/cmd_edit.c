@@ -261,6 +261,8 @@ apply(const struct cmd *c, const struct target *t, const struct edit *e)
 	status = edit_apply(c->ini, e, 1, &res);
 	if (status == EDIT_OK)
 		tell_agent(res.settings, &res.after);
+	if (res.unsynced)
+		cmd_error("%s", res.text);
 	if (status == EDIT_OK || status == EDIT_SAME) {
 		tell(c, t, e, &res, known);
 		(void)fflush(stdout);

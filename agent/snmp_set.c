@@ -224,6 +224,8 @@ action(struct view *v, netsnmp_agent_request_info *info, netsnmp_request_info *r
 	txn.applied = status == EDIT_OK;
 	if (!txn.applied)
 		notify_writing(false);
+	if (txn.res.unsynced)
+		log_line(LOG_WARNING, "%s", txn.res.text);
 	if ((error = status_error(status)) == SNMP_ERR_NOERROR)
 		return error;
 	if ((at = targets_blame(&txn.targets, &txn.res.wrong)) == 0)
