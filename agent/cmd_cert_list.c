@@ -71,6 +71,7 @@ json_fields(struct json *j, const struct cert_info *i)
 	for (size_t n = 0; n < i->nnames; n++)
 		json_string(j, NULL, i->names[n]);
 	json_close(j);
+	json_integer(j, "names_not_listed", (long)i->names_left);
 	json_string(j, "common_name", i->cn[0] != '\0' ? i->cn : NULL);
 	json_string(j, "key_type", i->key_type);
 	json_integer(j, "key_bits", i->key_bits);
@@ -128,6 +129,8 @@ put_names(const struct cert_info *i)
 		fputs(n > 0 ? ", " : "", f);
 		put_text(f, i->names[n]);
 	}
+	if (i->names_left > 0)
+		fprintf(f, ", and %zu more", i->names_left);
 	if (fclose(f) == 0) {
 		printf("  %-14s ", "names");
 		put_folded(17, 17, i->nnames > 0 ? text : "-");
@@ -217,7 +220,7 @@ put_line(const struct item *it, int width)
 	    i->parsed ? i->key_type : "-");
 	put_text(stdout, i->nnames > 0 ? i->names[0] : "-");
 	if (i->nnames > 1)
-		printf(" +%zu", i->nnames - 1);
+		printf(" +%zu", i->nnames - 1 + i->names_left);
 	putchar('\n');
 	if (i->state != CERT_STATE_OK)
 		put_row("", i->error);

@@ -11,18 +11,16 @@ static void
 put_names(struct value *value, const struct cert_info *i)
 {
 	char out[VIEW_LIST + 1] = "";
-	size_t len = 0;
+	size_t len = 0, k;
 
-	for (size_t k = 0; k < i->nnames; k++) {
-		size_t more = strlen(i->names[k]) + 2;
-
-		if (len + more + sizeof(DOTS) > VIEW_LIST) {
-			len += (size_t)snprintf(out + len, sizeof(out) - len, DOTS);
+	for (k = 0; k < i->nnames; k++) {
+		if (len + strlen(i->names[k]) + 2 + sizeof(DOTS) > VIEW_LIST)
 			break;
-		}
 		len += (size_t)snprintf(out + len, sizeof(out) - len, "%s%s", k > 0 ? ", " : "",
 		    i->names[k]);
 	}
+	if (k < i->nnames || i->names_left > 0)
+		len += (size_t)snprintf(out + len, sizeof(out) - len, DOTS);
 	put_octets(value, out, len);
 }
 

@@ -619,6 +619,9 @@ try "show" 0 '^  state +ok$' cert show x
 like "show: the fingerprint" "$out" "^  fingerprint +SHA256:$(openssl x509 -in "$P/leaf.pem" -outform DER | sha256sum | cut -c1-64 | tr a-f A-F)\$"
 like "show: of the key" "$out" "^  public key +SPKI-SHA256:$(openssl pkey -in "$P/leaf.key" -pubout -outform DER 2>/dev/null | sha256sum | cut -c1-64 | tr a-f A-F)\$"
 like "show: the chain" "$out" '^  chain +3 certificates, complete$'
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null -out "$T/many.pem" -subj /CN=x \
+    -addext "subjectAltName=$(printf 'DNS:n%d.example,' {1..129})DNS:last.example" 2>/dev/null
+try "show: names beyond those shown are counted" 0 'and 30 more' cert show "$T/many.pem"
 json "show --json" 'j["certificate"]["names"], j["certificate"]["key_bits"], j["certificate"]["chain_length"], j["certificate"]["used_by"]' \
     "['leaf.example.org'] 256 3 []" cert show x --json
 try "show FILE" 0 '^  subject +CN=Inter One' cert show "$P/inter1.pem"
