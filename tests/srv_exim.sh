@@ -516,6 +516,45 @@ fake() {
 	chmod 0755 "$1"
 }
 
+# Every failure of dlfunc in the ACL's conditions, messages and log lines (4 is a
+# forced one, for which Exim skips a condition), and with an answer that is none.
+# Where the ACL itself is chosen Exim takes a 4 for "accept": the module's functions
+# never end so, which exim_call looks at below.
+failing() {
+	local f status verb cases=() replies i
+	${CC:-gcc} -shared -fPIC -o "$T/failing.so" "$TOP/tests/exim_fail.c" || die "exim_fail.c does not build"
+	run_exim "failing-$V" "$V" "TLSWARD_MODULE = $T/failing.so
+TLSWARD_NO_PRELOAD = yes
+TLSWARD_MAIL_ACL = acl_check_mail" || return
+	sends 'a module that can fail, and does not' '250 250' a@x.example b@x.example
+	for verb in deny defer perhaps; do
+		cases+=("none-0-$verb")
+		for f in verb reply log; do
+			for status in 1 2 3 4; do
+				cases+=("$f-$status-$verb")
+			done
+		done
+	done
+	for status in 1 2 3; do
+		cases+=("mail-$status-deny" "rcpt-$status-deny")
+	done
+	# all in one session each: none leads to a transaction, or adds a recipient
+	for verb in MAIL RCPT; do
+		mapfile -t replies < <({
+			printf 'EHLO x\r\n'
+			[ $verb = MAIL ] || printf 'MAIL FROM:<a@x.example>\r\n'
+			[ $verb = MAIL ] && f=FROM || f=TO
+			printf "$verb $f:<%s@x.example>\r\n" "${cases[@]}"
+			printf 'QUIT\r\n'
+		} | raw | grep '^[0-9]* ' | tail -n "$((${#cases[@]} + 1))")
+		for i in "${!cases[@]}"; do
+			case $verb-${cases[i]} in MAIL-rcpt* | RCPT-mail*) continue ;; esac
+			like "$V: $verb, ${cases[i]} is refused" "${replies[i]:-}" '^[45][0-9][0-9] '
+		done
+	done
+	stop "failing-$V"
+}
+
 # ---- the rest ----
 
 local_mail() {
@@ -629,6 +668,7 @@ TLSWARD_MAIL_ACL = acl_check_mail" || continue
 	counting
 	twice
 	traps
+	failing
 	debian
 	PORT=$MAIN_PORT
 	is "$V: nothing in the panic log" "$(cat "$T/exim-$PORT/paniclog" 2>/dev/null)" ''
