@@ -3,6 +3,8 @@
  *
  *	exim_call MODULE check INI		every entry point, wrong and hostile arguments
  *	exim_call MODULE soak INI ROUNDS KIB	many calls and reloads; memory must not grow by KIB
+ *	exim_call MODULE certs INI TREE ROUNDS KIB	sessions over TLS with each certificate of
+ *			the CA tree (tool make_ca), the verdict compared with the tree's list
  *	exim_call MODULE bench INI ROUNDS	microseconds a verdict
  *	exim_call MODULE call FUNCTION ARG...	one call: its status and its answer
  *	exim_call MODULE counters STATE_DIR SECTION NAME
@@ -233,6 +235,125 @@ soak(const char *ini, long rounds, long limit)
 	expect(resident_kib() - warm < limit, "memory grows", "soak", "");
 }
 
+/* ---- sessions with certificates ---- */
+
+enum { TREE_MAX = 64, CHAIN_MAX = 8 };
+
+struct shown {
+	char name[32], reason[32];
+	char *element[CHAIN_MAX];	/* base64, leaf first */
+	int n;
+};
+
+static char *
+read_whole(const char *dir, const char *name, const char *suffix)
+{
+	char path[4096], *text = NULL;
+	size_t size = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s%s", dir, name, suffix);
+	if ((f = fopen(path, "r")) == NULL || getdelim(&text, &size, '\0', f) == -1)
+		die(path);
+	fclose(f);
+	return text;
+}
+
+/* The body of a PEM block without its line ends is the base64 that Exim makes. */
+static void
+take_certificates(struct shown *s, const char *dir)
+{
+	char *text = read_whole(dir, s->name, ".pem"), *at = text, *to;
+
+	while (s->n < CHAIN_MAX && (at = strstr(at, "CERTIFICATE-----\n")) != NULL) {
+		at += strlen("CERTIFICATE-----\n");
+		if ((s->element[s->n] = to = malloc(strlen(at) + 1)) == NULL)
+			die("no memory");
+		for (; *at != '-' && *at != '\0'; at++)
+			if (*at != '\n')
+				*to++ = *at;
+		*to = '\0';
+		s->n++;
+		at += strcspn(at, "\n");
+		if ((at = strstr(at, "-----BEGIN")) == NULL)
+			break;
+	}
+	free(text);
+}
+
+static int
+load_tree(struct shown all[TREE_MAX], const char *dir)
+{
+	char *list = read_whole(dir, "list", ""), *line, *rest = list;
+	int n = 0;
+
+	for (; (line = strtok_r(rest, "\n", &rest)) != NULL && n < TREE_MAX; n++) {
+		if (sscanf(line, "%31s %31s", all[n].name, all[n].reason) != 2)
+			die(line);
+		take_certificates(&all[n], dir);
+	}
+	free(list);
+	return n;
+}
+
+/* One session, in Exim's order: the chain from its far end, the leaf, MAIL, RCPT. */
+static void
+show(const char *ini, const struct shown *s, const char *tls)
+{
+	const char *args[ARGS_MAX] = { ini, SESSION, tls, s->element[0], "a@x.example", "b@example.org" };
+	const char *element[2], *answer;
+	bool good = strcmp(s->reason, "none") == 0;
+	char depth[12], word[64];
+	int i;
+
+	for (i = s->n - 1; i >= 0; i--) {
+		snprintf(depth, sizeof(depth), "%d", i);
+		element[0] = depth;
+		element[1] = s->element[i];
+		expect(call("tlsward_element", 2, element, &answer) == 0 && *answer == '\0',
+		    "the handshake is not let go on", s->name, answer);
+	}
+	call("tlsward_mail", 5, args, &answer);
+	expect(strcmp(answer, good ? "accept" : "deny") == 0, "verdict at MAIL", s->name, answer);
+	snprintf(word, sizeof(word), "reason=%s ", s->reason);
+	call("tlsward_log", 0, NULL, &answer);
+	expect(good || strstr(answer, word) != NULL, "the reason", s->name, answer);
+	call("tlsward_rcpt", 6, args, &answer);
+	expect(strcmp(answer, good ? "accept" : "deny") == 0, "verdict at RCPT", s->name, answer);
+}
+
+/* Each round with all of them; the CAs' file looks changed each time, the INI every third. */
+static void
+certs(const char *ini, const char *dir, long rounds, long limit)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = 0 } };
+	static struct shown all[TREE_MAX];
+	const char *preload[] = { ini, "20" }, *answer;
+	char ca[4096];
+	int n = load_tree(all, dir), i;
+	long r, warm = 0;
+
+	snprintf(ca, sizeof(ca), "%s/ca.pem", dir);
+	for (r = 0; r < rounds; r++) {
+		times[1].tv_sec = 1000000 + r;
+		if (utimensat(AT_FDCWD, ca, times, 0) == -1 ||
+		    (r % 3 == 0 && utimensat(AT_FDCWD, ini, times, 0) == -1))
+			die("utimensat");
+		call("tlsward_preload", 2, preload, &answer);
+		for (i = 0; i < n; i++)
+			show(ini, &all[i], r % 2 == 0 ? "TLS1.3|256|0|TLS_AES_256_GCM_SHA384" :
+			    "TLS1.2|256|0|ECDHE-ECDSA-AES256-GCM-SHA384");
+		if (r == rounds / 4)
+			warm = resident_kib();
+	}
+	printf("%d certificates; resident after a quarter %ld KiB, at the end %ld KiB\n", n, warm, resident_kib());
+	expect(n > 20, "the tree has too few certificates", "certs", dir);
+	expect(resident_kib() - warm < limit, "memory grows", "certs", "");
+	for (i = 0; i < n; i++)
+		while (all[i].n > 0)
+			free(all[i].element[--all[i].n]);
+}
+
 /* Median over forked processes of the first verdict, module loaded there or before. */
 static double
 first_verdict(const char *path, const char *ini, long n)
@@ -311,7 +432,7 @@ main(int argc, char *argv[])
 	int status;
 
 	if (argc < 4)
-		die("usage: exim_call MODULE check|soak|bench|call|counters ARGUMENT...");
+		die("usage: exim_call MODULE check|soak|certs|bench|call|counters ARGUMENT...");
 	if (strcmp(argv[2], "counters") == 0 && argc == 6)
 		return counters(argv[3], argv[4], argv[5]);
 	if (strcmp(argv[2], "bench") == 0 && argc == 5) {
@@ -324,6 +445,8 @@ main(int argc, char *argv[])
 		check(argv[3]);
 	} else if (strcmp(argv[2], "soak") == 0 && argc == 6) {
 		soak(argv[3], strtol(argv[4], NULL, 10), strtol(argv[5], NULL, 10));
+	} else if (strcmp(argv[2], "certs") == 0 && argc == 7) {
+		certs(argv[3], argv[4], strtol(argv[5], NULL, 10), strtol(argv[6], NULL, 10));
 	} else if (strcmp(argv[2], "call") == 0 && argc - 4 <= ARGS_MAX) {
 		status = call(argv[3], argc - 4, (const char *const *)argv + 4, &answer);
 		printf("%d %s\n", status, answer);

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 need_root
 need_cmd swaks openssl nm "${CC:-gcc}"
-need_built exim_tlsward.so tool/exim_call
+need_built exim_tlsward.so exim_tlsward_cert.so tool/exim_call tool/make_ca
 need_servers exim-4.96 exim-4.98
 
 CALL=$BUILD/tool/exim_call
@@ -722,6 +722,12 @@ mode = require
 END
 check 'every entry point, with wrong and hostile arguments' "$CALL" "$MODULE" check "$INI"
 check '10,000 rounds of calls and reloads in flat memory' "$CALL" "$MODULE" soak "$INI" 10000 128
+mkdir "$T/tree"
+"$BUILD/tool/make_ca" "$T/tree" || die "make_ca failed"
+printf '%s\n' '[server]' 'client_cert = require' 'ca = tree' "state_dir = $STATE" \
+    '[ca tree]' "file = $T/tree/ca.pem" "crl = $T/tree/crl.pem" >"$T/certs.ini"
+check 'sessions with each certificate of a CA tree, in flat memory' \
+    "$CALL" "$MODULE" certs "$T/certs.ini" "$T/tree" 60 512
 if command -v valgrind >/dev/null; then
 	check 'valgrind: no error, no leak' valgrind -q --error-exitcode=9 --leak-check=full \
 	    --errors-for-leak-kinds=definite,indirect,possible "$CALL" "$MODULE" soak "$INI" 200 65536
