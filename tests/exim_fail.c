@@ -7,8 +7,11 @@
  * tlsward_mail and tlsward_rcpt answer VERB, tlsward_verb, tlsward_reply and
  * tlsward_log what suits it, but the one that is named ends with STATUS.  Any
  * other address is accepted.
+ *
+ * overrun-N-... reads what it may not, for tests/srv_valgrind.sh.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ENTRY(name) \
@@ -40,6 +43,12 @@ decide(const char *function, unsigned char **yield, const unsigned char *address
 {
 	if (sscanf((const char *)address, "%15[a-z]-%d-%15[a-z]", failing, &status, verb) != 3)
 		return answer(yield, "accept");
+	if (strcmp(failing, "overrun") == 0) {
+		const volatile char *freed = malloc(16);
+
+		free((void *)freed);
+		status = freed[1];
+	}
 	return part(function, yield, verb);
 }
 
