@@ -3,11 +3,12 @@
 # what `tlsward explain --cert` says: at a listener that verifies and requires,
 # at one whose domain requires, and at one that asks for none.  smtpd has no
 # CRL, and its own verification ends the handshake: what we would refuse with a
-# reply never gets to MAIL.
+# reply never gets to MAIL.  swaks, which sends the leaf alone, tries some again
+# where the issuer is in the bundle.
 # timeout 400
 . "$(dirname "$0")/lib.sh"
 need_root
-need_cmd openssl
+need_cmd openssl swaks
 need_servers opensmtpd
 need_built filter-tlsward tlsward tool/make_ca
 
@@ -17,7 +18,8 @@ mkdir "$CA"
 chmod 0755 "$CA" && chmod 0644 "$CA"/*.pem
 make_cert
 make_state
-for p in base domain plain; do free_port "port_$p"; done
+sed -n '/BEGIN/,/END/p' "$CA/good.pem" "$CA/ca.pem" >"$CA/issuers.pem"
+for p in base domain issuers plain; do free_port "port_$p"; done
 write_ini <<-END
 	[server]
 	state_dir = $STATE
@@ -31,6 +33,12 @@ write_ini <<-END
 	[listener 127.0.0.1:$port_domain]
 	verifies = yes
 	ca = tree
+	[ca issuers]
+	file = $CA/issuers.pem
+	[listener 127.0.0.1:$port_issuers]
+	verifies = yes
+	ca = issuers
+	client_cert = require
 	[listener 127.0.0.1:$port_plain]
 	mode = offer
 	[domain strict.example]
@@ -39,8 +47,9 @@ END
 {
 	smtpd_conf "$port_plain" "$FILTER -v -c $INI" | sed '/^action\|^match/d'
 	echo "ca \"tree\" cert \"$CA/ca.pem\""
-	for p in $port_base $port_domain; do
-		echo "listen on 127.0.0.1 port $p tls-require verify ca \"tree\" pki \"mx\"" \
+	echo "ca \"issuers\" cert \"$CA/issuers.pem\""
+	for p in $port_base:tree $port_domain:tree $port_issuers:issuers; do
+		echo "listen on 127.0.0.1 port ${p%:*} tls-require verify ca \"${p#*:}\" pki \"mx\"" \
 		    'hostname mx.example.org filter "tlsward"'
 	done
 	smtpd_conf 1 | grep '^action\|^match'
@@ -96,14 +105,43 @@ while read -r name any client; do
 		session "${!port}" "$to" "$name"
 		told=$(explained "${!port}" "$to" "$name")
 		[ "$told" = '250 250' ] || told=tls
-		[ "$name" != big ] || { [ "$GOT" = tls ] && GOT=$want; }
-		if [ "$GOT" = "$want" ] && [ "$told" = "$want" ]; then ok "${where%%:*}: $name ($client)"
+		held=$want
+		[ "$name" != big ] || held=tls
+		if [ "$GOT" = "$held" ] && [ "$told" = "$want" ]; then ok "${where%%:*}: $name ($client)"
 		else not_ok "${where%%:*}: $name ($client)" \
-		    "wanted $want, got $GOT, explain says $told: $(tail -n 3 "$T/replies")"; fi
+		    "wanted $held, got $GOT, explain says $told: $(tail -n 3 "$T/replies")"; fi
 	done
 	session "$port_plain" b@example.org "$name"
 	is "not asked for: $name" "$GOT" '250 250'
 done <"$CA/list"
 session "$port_plain" b@strict.example "$(head -n 1 "$CA/list" | cut -d' ' -f1)"
 is 'not asked for where the domain requires one: deferred' "$GOT" '250 451'
+
+# ---- by swaks ----
+
+# smtpd has no CRL; an expired or unknown one gets no handshake.
+while read -r name want; do
+	openssl x509 -in "$CA/$name.pem" -out "$CA/leaf-$name.pem"
+	for where in issuers:b@example.org issuers:b@strict.example plain:b@example.org plain:b@strict.example; do
+		port=port_${where%%:*} to=${where#*:} wanted=$want
+		case $where in
+		plain:*strict*) wanted='250 451' ;;
+		plain:*) wanted='250 250' ;;
+		esac
+		got=$(smtp "${!port}" a@x.example "$to" -tls --tls-protocol tlsv1_3 --tls-cert "$CA/leaf-$name.pem" \
+		    --tls-key "$CA/$name.key" | awk '$1 == "MAIL" || $1 == "RCPT" { printf "%s%s", s, $2; s = " " }
+		    END { if (s == "") printf "tls" }')
+		is "swaks: $where: $name" "$got" "$wanted"
+		[ "${where%%:*}" = issuers ] || continue
+		told=$(explained "${!port}" "$to" "leaf-$name")
+		[ "$told" = '250 250' ] || told=tls
+		is "swaks: $where: $name: explained" "$told" "$wanted"
+	done
+done <<-END
+	good 250 250
+	direct 250 250
+	revoked 250 250
+	expired tls
+	stranger tls
+END
 done_testing
