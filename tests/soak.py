@@ -5,7 +5,7 @@ starts the servers; see there for what must hold.
 Processes hold sessions (own clients, some of them slow, and swaks) and write what
 they were answered as lines of JSON.  Threads change the settings and certificates
 (soak_changes.py), walk the agent's tables, restart and kill snmpd, send SIGHUP to
-the filter, and watch memory.  Then all is judged (soak_judge.py).
+filter, agent and Exim's daemon, and watch memory.  Then all is judged (soak_judge.py).
 
 Prints "ok WHAT" or "not ok WHAT" a line, details after '#'.
 """
@@ -27,6 +27,7 @@ import soak_changes
 import soak_judge
 
 FAST, SLOW, SWAKS = 3, 3, 1	# processes that hold sessions
+REEXEC = 3	# seconds after a SIGHUP in which Exim's daemon may miss a connection
 SWAKS_CERTS = [None, None, "direct", "selfsigned"]	# it sends a leaf only
 
 
@@ -34,7 +35,9 @@ SWAKS_CERTS = [None, None, "direct", "selfsigned"]	# it sends a leaf only
 
 def a_session(rng, number, slow, by_swaks):
     """Like those of agree.py, but no recipient twice: deliveries are counted."""
-    s = agree.session(rng.random(), number)
+    s = agree.session(rng.random(), number)._replace(auth=False, v6=False, sni=None)
+    if s.tls == "1.1":
+        s = s._replace(tls="1.2")
     rcpts = ["%d.%s" % (i, r) for i, r in enumerate(s.rcpts)]
     server = rng.choice(["exim", "smtpd"])
     if by_swaks:
@@ -57,7 +60,7 @@ def message(token):
 def swaks(run, s, port, body, token):
     """The same as agree.hold, read from what swaks prints."""
     got = {"offered": False, "starttls": None, "tls": "none", "bits": 0, "replies": [],
-           "shown": None, "data": None, "began": time.monotonic()}
+           "shown": None, "data": None, "auth": False, "began": time.monotonic()}
     command = ["swaks", "--server", "127.0.0.1:%d" % port, "--local-interface", s.client, "--ehlo",
                "client.example", "-f", s.sender or "<>", "-t", ",".join(s.rcpts), "--timeout", "30"]
     if body:
@@ -98,6 +101,8 @@ def swaks(run, s, port, body, token):
             lines = []
     if got["tls"] != "none":
         got["starttls"] = "250"
+    if not re.search(r"^<[-~*]+ +220", out, re.M):
+        raise agree.NoGreeting("swaks: " + out)
     if not got["replies"] or "TLS startup failed" in out:
         raise OSError("swaks: " + out)
     return got
@@ -119,6 +124,10 @@ def worker(run, index, end):
                 record["got"] = swaks(run, s, port, body, token) if by_swaks else \
                     agree.hold(run, s, port, pause, message(token) if body else None)
             except OSError as e:
+                # a daemon that starts itself anew closes its socket with whoever waits there
+                if server == "exim" and isinstance(e, agree.NoGreeting) and \
+                        time.monotonic() - run.reexec.value < REEXEC:
+                    continue
                 record["error"] = "%s after %.3f s" % (e, time.monotonic() - begun)
             f.write(json.dumps(record) + "\n")
             number += 1
@@ -193,10 +202,22 @@ def walk(run, snmpd, end):
 
 
 def hangups(run, end):
+    rng = random.Random("%s hangups" % run.args.seed)
     while time.monotonic() < end:
         os.kill(run.args.filter_pid, signal.SIGHUP)
-        run.hangups += 1
-        time.sleep(run.rng.uniform(.1, 2))
+        run.hangups["filter"] += 1
+        if rng.random() < .3:
+            os.kill(run.args.agent_pid, signal.SIGHUP)
+            run.hangups["agent"] += 1
+        # Exim's daemon is another program then, whose memory begins small: not before it
+        # was compared.  And it has no last good settings: not while the file is bad.
+        if len(run.rests) == 2 and rng.random() < .3:
+            with run.whole:
+                run.reexec.value = time.monotonic()
+                os.kill(run.args.exim_pid, signal.SIGHUP)
+                run.hangups["Exim"] += 1
+                time.sleep(1)
+        time.sleep(rng.uniform(.1, 2))
 
 
 def descriptors(pid):
@@ -211,24 +232,25 @@ def descriptors(pid):
 
 
 def settled(run, pids, enough, seconds):
-    """The fewest descriptors of each process, under the settings of the beginning and with
-    snmpd up; until there are no more than enough, for so many seconds at most."""
+    """The fewest descriptors and the least memory of each process, under the settings of the
+    beginning and with snmpd up; until there are no more than enough, for so many seconds at most."""
     with run.still:
         run.changer.as_it_began()
         time.sleep(2)
-        least, end = {}, time.monotonic() + seconds
+        least, kib, end = {}, {}, time.monotonic() + seconds
         while time.monotonic() < end:
             for name, pid in pids.items():
                 try:
-                    now = descriptors(pid)
+                    now, used = descriptors(pid), measure(pid)
                 except OSError:
                     continue	# judged by the samples
+                kib[name] = min(used, kib.get(name, used))
                 if name not in least or len(now) < len(least[name]):
                     least[name] = now
             if all(len(least.get(n, [])) <= enough.get(n, -1) for n in pids):
                 break
             time.sleep(.1)
-    return least
+    run.rests.append((least, kib))
 
 
 def measure(pid):
@@ -268,7 +290,9 @@ def options():
 def main():
     a = options()
     run = argparse.Namespace(args=a, rng=random.Random("%s beside" % a.seed), trouble=[], walks=0,
-                             walked=0, hangups=0, still=threading.Lock(), samples=collections.defaultdict(list))
+                             walked=0, hangups=collections.Counter(), still=threading.Lock(),
+                             whole=threading.Lock(), reexec=multiprocessing.Value("d", -REEXEC),
+                             samples=collections.defaultdict(list), rests=[])
     agree.put_in(run)
     journal = soak_changes.Journal(a.work + "/versions")
     changer = soak_changes.Changer(run, random.Random("%s changes" % a.seed), journal)
@@ -284,21 +308,20 @@ def main():
     pids = {"the filter": a.filter_pid, "the agent": a.agent_pid, "Exim's daemon": a.exim_pid}
     for i, pid in enumerate(children(a.agent_pid)):
         pids["the agent's process %d" % (i + 1)] = pid
-    run.rest = lambda: settled(run, pids, {}, 3)
+    run.rest = lambda: settled(run, pids, {}, 3)	# nothing is enough: all of the time
     workers = [multiprocessing.Process(target=worker, args=(run, i, end))
                for i in range(FAST + SLOW + SWAKS)]
     for w in workers:
         w.start()
     threads = [threading.Thread(target=t, args=args) for t, args in (
-        (changer.loop, (begin + a.seconds / 4, end)), (snmpd.churn, (run, end)), (walk, (run, snmpd, end)),
+        (changer.loop, (begin + a.seconds / 4, begin + a.seconds * 2 / 3, end)),
+        (snmpd.churn, (run, end)), (walk, (run, snmpd, end)),
         (hangups, (run, end)), (watch, (run, pids, begin, end)))]
     for t in threads:
         t.start()
     for t in threads + workers:
         t.join()
-    early = changer.at_rest
-    late = settled(run, pids, {n: len(d) for n, d in early.items()}, 15)
-    run.descriptors = {n: (early.get(n, []), late.get(n, [])) for n in pids}
+    settled(run, pids, {n: len(d) for n, d in run.rests[0][0].items()} if run.rests else {}, 15)
     soak_judge.all_of_it(run, pids)
     snmpd.stop(signal.SIGTERM)
     return 0

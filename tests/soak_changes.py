@@ -14,7 +14,7 @@ import time
 
 import agree
 
-PAGE = 4096	# what is written in place must not be seen by halves
+PAGE = 4096	# what is written in place is seen whole up to this size
 FILLER = 2600	# sections that make a file large: its compiled form is used
 BASE = "1.3.6.1.4.1.8072.9999.9999.2553.1"
 MODES = {"none": 2, "offer": 3, "require": 4}
@@ -77,7 +77,7 @@ class Changer:
     def __init__(self, run, rng, journal):
         self.run, self.a, self.rng, self.journal = run, run.args, rng, journal
         self.said, self.wrong = {}, []
-        self.renewals, self.at_rest = 0, {}
+        self.renewals = 0
         st = os.stat(self.a.ini)
         self.owner = (st.st_uid, st.st_gid)
 
@@ -225,21 +225,44 @@ class Changer:
             told = p.communicate()[0].decode(errors="replace")
         return self.outcome(base, early, [(p.returncode, told, one), (rc, out, two)])
 
-    def bad(self):
-        """An error in it for a while: the last good settings stay in force."""
-        text = self.read()
+    def taken(self):
+        """Waits until both servers have what is there: the last good settings are these."""
         time.sleep(max(0, self.journal.last().late + 2.5 - time.monotonic()))
         for port in self.a.exim_port, self.a.tls_port:	# the daemon reads at a connection
             try:
                 agree.Smtp("127.0.0.1", port).close()
             except OSError as e:
                 self.amiss("port %d: %s" % (port, e))
-        os.rename(self.write_beside(text + "\nmode = always\n", "tlsward.ini.edited"), self.a.ini)
-        time.sleep(self.rng.uniform(.3, 2))
-        path = self.write_beside(text, "tlsward.ini.edited")
-        early = time.monotonic()
-        os.rename(path, self.a.ini)
-        self.journal.add(text, early, time.monotonic())
+
+    def bad(self):
+        """An error in it for a while: the last good settings stay in force."""
+        with self.run.whole:
+            text = self.read()
+            self.taken()
+            os.rename(self.write_beside(text + "\nmode = always\n", "tlsward.ini.edited"), self.a.ini)
+            time.sleep(self.rng.uniform(.3, 2))
+            path = self.write_beside(text, "tlsward.ini.edited")
+            early = time.monotonic()
+            os.rename(path, self.a.ini)
+            self.journal.add(text, early, time.monotonic())
+
+    def in_pieces(self):
+        """64 KiB written in place, a page at a time.  [server] names a certificate whose
+        section comes last, so that a part is no settings: the last good ones stay in force."""
+        text = self.new_text(False)
+        head, section, rest = text.partition("[certificate mx]")
+        if "[server]" not in head:
+            return
+        head += "".join("[domain f%d.filler.example]\n" % i for i in range(FILLER) if i * 27 < 16 * PAGE)
+        with self.run.whole:
+            self.taken()
+            early = time.monotonic()
+            with open(self.a.ini, "wb", buffering=0) as f:
+                data = (head + section + rest).encode()
+                for at in range(0, len(data), PAGE):
+                    f.write(data[at:at + PAGE])
+                    time.sleep(.005)
+            self.journal.add(data.decode(), early, time.monotonic())
 
     def touched(self):
         os.utime(self.a.ini)
@@ -284,11 +307,12 @@ class Changer:
         os.rename(path, self.a.ini)
         self.journal.add(text, early, time.monotonic())
 
-    KINDS = [(by_rename, 6), (in_place, 4), (large, 2), (by_command, 8), (by_snmp, 10), (at_once, 4),
+    KINDS = [(by_rename, 6), (in_place, 4), (in_pieces, 2), (large, 2), (by_command, 8), (by_snmp, 10), (at_once, 4),
              (bad, 1), (touched, 2), (renew, 3), (cert_import, 2)]
 
-    def loop(self, rest, end):
-        """Pauses once, at the time rest, for the descriptors to be looked at."""
+    def loop(self, rest, again, end):
+        """Pauses twice for descriptors and memory to be looked at: at the time rest, if each
+        kind was there, and at the time again; no SIGHUP goes to Exim before that."""
         kinds = [k for k, n in self.KINDS for _ in range(n)]
         first = [k for k, _ in self.KINDS]
         self.rng.shuffle(first)	# each kind once, then as it comes
@@ -297,8 +321,9 @@ class Changer:
             if self.read() != self.journal.last().text:
                 self.amiss("the file is not as it was left: %s" %
                            self.journal.add(self.read(), time.monotonic() - 5, time.monotonic()).path)
-            if not self.at_rest and time.monotonic() >= rest:
-                self.at_rest = self.run.rest()
+            if len(self.run.rests) == 0 and time.monotonic() >= rest and not first or \
+                    len(self.run.rests) == 1 and time.monotonic() >= again:
+                self.run.rest()
             kind = first.pop() if first else self.rng.choice(kinds)
             what = kind(self) or "done"
             name = "%s-%s" % (kind.__name__, what)

@@ -15,8 +15,14 @@ import time
 
 import agree
 
-LAG, LATEST = 1, 2	# seconds until a change is obeyed; on a machine that is busy
-GROWTH, SHARE = 512, .05	# memory may grow by so many KiB and that part of it
+# A change is obeyed a second after it came into place.  Of sessions to which only
+# what was there up to a second before that fits, one in two hundred is forgiven: the
+# programs and the clock's reader share two cores with all the rest here, and a process
+# that is not run for a while obeys late, or notes late when its session began.
+LAG, LATEST, LATE_SHARE = 1, 2, .005
+# KiB that memory may grow by, at rest under the same settings.  The heaps are small, 2
+# MiB: whether a piece of one goes back to the kernel is chance.
+GROWTH = 1024
 SECTION = re.compile(r"^\[(\w+)(?: ([^\n]*))?\]$", re.M)
 
 
@@ -107,11 +113,15 @@ def judge_sessions(run, records):
     tools = collections.Counter(r["server"] + (" by swaks" if r["swaks"] else "") for r in records)
     result(run, "every answer is as explain says for the settings in force",
            [w for w, _, _ in judged if w is not None],
-           "%d sessions (%s), %d versions, %d questions in %.0f s, %d after more than a second" % (
+           "%d sessions (%s), %d versions, %d questions in %.0f s" % (
                len(records), ", ".join("%s %d" % t for t in sorted(tools.items())),
-               run.journal.count, explainer.asked, time.monotonic() - began,
-               sum(late for _, late, _ in judged)),
+               run.journal.count, explainer.asked, time.monotonic() - began),
            " ".join("%s=%d" % i for i in sorted(explainer.seen.items())))
+    late = [r["token"] for r, (_, late, _) in zip(records, judged) if late]
+    result(run, "a change is in force a second after it was made",
+           late if len(late) > LATE_SHARE * len(records) else [],
+           "%d sessions were treated by what was there before, %.2f %%" % (
+               len(late), 100 * len(late) / len(records)))
     few = [t for t in ("exim", "smtpd", "verify", "exim by swaks", "smtpd by swaks")
            if tools[t] < 5]
     result(run, "both servers had sessions of every kind", few)
@@ -223,7 +233,7 @@ def judge_counters(run, records, fits):
             if not least[key] <= n <= most[key]:
                 wrong.append("%s %s %s: %d, not %d to %d" % (key + (n, least[key], most[key])))
     wrong += ["%s %s %s: no row" % k for k in most if k not in seen]
-    wrong += ["other: %s" % status["other"]] if status["other"]["clear"] else []
+    wrong += ["other: %s" % status["other"]] if any(v for v in status["other"].values()) else []
     result(run, "the counters are the sums of the sessions", wrong,
            "%d rows, %d figures, %d counted, %d of them for certain" % (
                len(status["rows"]), len(most), sum(most.values()), sum(least.values())))
@@ -265,32 +275,32 @@ def judge_messages(run, records):
 # ---- processes ----
 
 def judge_growth(run, pids):
+    if len(run.rests) != 3:
+        result(run, "the processes were looked at three times", ["%d times" % len(run.rests)])
+        return
     for name, pid in pids.items():
-        samples = run.samples[name]
-        seconds = run.args.seconds
-        first = [s for s in samples if seconds / 4 <= s[0] < seconds / 2]
-        last = [s for s in samples if s[0] >= seconds * 3 / 4]
-        wrong = [] if os.path.exists("/proc/%d" % pid) and first and last else ["it has gone"]
-        if wrong:
-            result(run, "%s is the same process" % name, wrong)
+        # Exim's daemon before the first SIGHUP, the others at the end
+        rests = (run.rests[0], run.rests[1 if name == "Exim's daemon" else -1])
+        early, late = [descriptors.get(name) for descriptors, _ in rests]
+        kib = [kib.get(name) for _, kib in rests]
+        if not os.path.exists("/proc/%d" % pid) or None in kib:
+            result(run, "%s is the same process" % name, ["it has gone"])
             continue
-        # the floor of each: peaks are of what is under way
-        kib = [min(s[1] for s in part) for part in (first, last)]
-        if kib[1] > kib[0] * (1 + SHARE) + GROWTH:
+        wrong = []
+        if kib[1] > kib[0] + GROWTH:
             wrong.append("memory grew")
-        early, late = run.descriptors[name]
         if len(late) > len(early):
             wrong.append("descriptors grew, by %s" % list(
                 (collections.Counter(late) - collections.Counter(early)).elements()))
         result(run, "%s is the same process and has not grown" % name, wrong,
                "%d to %d KiB, at most %d; %d to %d descriptors" % (
-                   *kib, max(s[1] for s in samples), len(early), len(late)))
+                   *kib, max(s[1] for s in run.samples[name]), len(early), len(late)))
 
 
 EXPECTED = {
     # the errors put there on purpose, and what follows from them
     "smtpd_log": r"tlsward\.ini(:\d+)?: ",
-    "agent_log": r"tlsward\.ini(:\d+)?: |link to snmpd|no AgentX socket|SNMP SET refused|"
+    "agent_log": r"tlsward\.ini(:\d+)?: |SIGHUP has no use|link to snmpd|no AgentX socket|SNMP SET refused|"
                  "still shows the certificate from before",
 }
 COMPLAINT = r"rror|malformed|unknown|cannot|memory|damaged|trouble|lost|fatal|contradict|unreadable"
@@ -323,6 +333,7 @@ def all_of_it(run, pids):
     result(run, "each change did what it should, and no other", run.changer.wrong,
            " ".join("%s=%d" % i for i in sorted(run.changer.said.items())))
     result(run, "walks, snmpd's restarts and hangups", run.trouble,
-           "%d walks of %d lines, %d hangups" % (run.walks, run.walked, run.hangups))
+           "%d walks of %d lines, hangups: %s" % (
+               run.walks, run.walked, ", ".join("%s %d" % i for i in sorted(run.hangups.items()))))
     judge_growth(run, pids)
     judge_logs(run)
