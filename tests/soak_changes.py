@@ -102,6 +102,8 @@ class Changer:
         run = agree.argparse.Namespace(args=other, pins=self.run.pins, words=self.run.words)
         for attempt in range(20):
             text = agree.good_settings(self.a.seed, number * 100 + attempt, run)
+            # the sessions' own address: what `*` and IPv6 mean is agree.py's to try
+            text = re.sub(r"^\[listener (?:\*|\[::1\]):", "[listener 127.0.0.1:", text, flags=re.M)
             if large or len(text) < PAGE - 400:
                 break
         else:
