@@ -1,16 +1,19 @@
 #!/bin/bash
 # `make bench`: what tlsward costs beside what one would use instead.  Runs
 # tests/bench_*.sh (PARTS="filter exim": only those), prints their figures as
-# ratios with both numbers and draws how each grows with the number of domains,
+# ratios with both numbers (or with the limit) and draws how each grows with the number of domains,
 # build/bench_*.svg.  JSON=1 prints one JSON object instead of the table.
 # Ends with 1 if a part could not be measured, never for a figure.
 . "$(dirname "$0")/bench_lib.sh"
 GRAPHS=(
 	"filter_speed|filter: decisions a second|1/s"
 	"filter_memory|filter: resident memory, 10,000 sessions open|KiB"
-	"filter_pause|filter: longest pause while it reloads under load|ms"
+	"filter_pause|filter: longest pause while it reloads, 1,000 sessions a second|ms"
 	"exim_first|Exim: one verdict in a fresh process|us"
 	"exim_later|Exim: the next verdict in the process|us"
+	"exim_messages|Exim: messages a second, 5 at a time|1/s"
+	"smtp_clear|OpenSMTPD: sessions a second in clear, 5 at a time|1/s"
+	"smtp_tls|OpenSMTPD: sessions a second over TLS, 5 at a time|1/s"
 	"snmp_walk|SNMP: rows a second, GETBULK of one column|1/s"
 	"snmp_columns|SNMP: varbinds a second, all columns at once|1/s"
 	"agent_memory|agent: resident memory|KiB"
@@ -32,7 +35,7 @@ for p in $parts; do
 		bad="$bad $p"
 		echo "bench: $p failed: what it measured before is kept" >&2
 	fi
-	grep -E $'^(figure|point)\t' "$T/$p.lines" >>"$LINES_FILE"
+	grep -E $'^(figure|point|note)\t' "$T/$p.lines" >>"$LINES_FILE"
 done
 
 # FORMAT table or json: the figures, each with its ratio and whether that is reached.
@@ -42,6 +45,7 @@ layout() {
 	function quoted(s) { gsub(/["\\]/, "\\\\&", s); return "\"" s "\"" }
 	$1 == "figure" {
 		id = $2; what = $3; ours = $4; against = $5; theirs = $6; unit = $7; how = $8; reach = $9
+		if (how == "below" && theirs == "-") { against = "limit"; theirs = reach }
 		ratio = theirs != "-" && theirs + 0 > 0 ? ours / theirs : "-"
 		met = "-"
 		if (how == "times") met = ratio >= reach + 0
@@ -109,9 +113,12 @@ if [ -n "${JSON:-}" ]; then
 	printf '\n  ],\n  "points": ['
 	awk -F'\t' '$1 == "point" { printf "%s\n    {\"graph\": \"%s\", \"series\": \"%s\", \"domains\": %s, \"value\": %s}",
 	    sep, $2, $3, $4, $5; sep = "," }' "$LINES_FILE"
+	printf '\n  ],\n  "notes": ['
+	awk -F'\t' '$1 == "note" { gsub(/["\\]/, "\\\\&", $2); printf "%s\n    \"%s\"", sep, $2; sep = "," }' "$LINES_FILE"
 	printf '\n  ]\n}\n'
 else
 	layout table
+	sed -n $'s/^note\t/note: /p' "$LINES_FILE"
 	printf 'drawn: %s\n' "${drawn[@]}"
 fi
 [ -z "$bad" ] || die "could not be measured:$bad"

@@ -12,6 +12,7 @@ done
 EXIM=$SERVERS/exim-4.96/usr/sbin/exim4
 TIME=$T/bin/exim_time.so
 LSEARCH_MAX=100000
+at_100000 exim_first exim_first_lsearch exim_child exim_second exim_later exim_exec
 cp "$BUILD/tool/exim_time.so" "$T/bin/"
 make_state
 chown "$(id -u)" "$STATE/exim"		# -be is whoever calls it
@@ -63,6 +64,10 @@ measure() { # DOMAINS: medians in got[]
 		timed fresh 51 "$1" accept "$OURS" "$preload" >>"$T/us.child"
 		timed later 2000 "$1" accept "$OURS" >>"$T/us.later"
 		timed later 2000 "$1" require "$CDB" >>"$T/us.later_cdb"
+		for ((k = 0; k < 11; k++)); do		# each in an Exim of its own
+			timed later 1 "$1" accept "$OURS" >>"$T/us.second"
+			timed later 1 "$1" require "$CDB" >>"$T/us.second_cdb"
+		done
 		[ "$1" -le $LSEARCH_MAX ] || continue
 		timed fresh 5 "$1" require "$LSEARCH" >>"$T/us.first_lsearch"
 		timed later 5 "$1" require "$LSEARCH" >>"$T/us.later_lsearch"
@@ -93,7 +98,9 @@ for n in $BENCH_SIZES; do
 	figure exim_first_lsearch "Exim: the same" "${got[first]}" "lsearch" "${got[first_lsearch]}" us shown -
 	figure exim_child "Exim: one verdict in a fresh child of a daemon that has preloaded, $what" \
 	    "${got[child]}" "cdb lookup" "${got[first_cdb]}" us shown -
-	figure exim_later "Exim: the second verdict in a process, $what" "${got[later]}" "cdb lookup" \
+	figure exim_second "Exim: the second verdict in a process, $what, alone" "${got[second]}" \
+	    "the second cdb lookup" "${got[second_cdb]}" us most 1.0
+	figure exim_later "Exim: the verdicts 2 to 2001 in a process, $what, the median" "${got[later]}" "cdb lookup" \
 	    "${got[later_cdb]}" us most 1.0
 	rm -f "$T/us.exec"*
 	for ((i = 0; i < 40; i++)); do
@@ -104,35 +111,72 @@ for n in $BENCH_SIZES; do
 	    "$(median <"$T/us.exec")" "with one cdb lookup" "$(median <"$T/us.exec_cdb")" us shown -
 done
 
-# ---- messages through a daemon, in clear, 5 clients at a time ----
+# ---- messages through a daemon, in clear and over TLS, 5 clients at a time ----
 MESSAGES=${MESSAGES:-200}
-rm -rf "$STATE"
-make_state
-keys 1000 >/dev/null
-rm -rf "$STATE"		# what -be has left is its caller's
-make_state
-sed 's/^mode = require/mode = offer/' "$INI" >"$T/offer" && write_ini <"$T/offer"
+make_cert
 declare -A port=()
 for c in without with; do
 	free_port at
 	port[$c]=$at
-	lines=
-	[ $c = without ] || lines=$(exim_macros)
-	exim_conf "$at" "$lines" >"$T/$c.conf"
-	start_exim $c 4.96 "$T/$c.conf" || die "exim does not start"
 done
-messages() { # with|without: a second
-	"$BUILD/tool/smtp_load" -p "${port[$1]}" -n "$MESSAGES" -c 5 -d 1000 -t someone@d%u.example \
+# What both have; with the macros the certificate is theirs to name.
+plain="tls_advertise_hosts = *
+tls_certificate = $CERT
+tls_privatekey = $T/mx.exim.key
+acl_smtp_rcpt = accept"
+daemons() { # DOMAINS: with settings of their own
+	local c lines
+	rm -rf "$STATE"		# what -be has left is its caller's
+	make_state
+	write_ini <<-END
+	[server]
+	mode = offer
+	certificate = mx
+	state_dir = $STATE
+	[certificate mx]
+	file = $CERT
+	key = $T/mx.exim.key
+	$(awk -v n="$1" 'BEGIN { for (i = 0; i < n; i++) printf "[domain d%d.example]\nmode = offer\n", i }')
+	END
+	for c in without with; do
+		lines=$plain
+		[ $c = without ] || lines=$(exim_macros)
+		exim_conf "${port[$c]}" "$lines" >"$T/$c.conf"
+		start_exim $c 4.96 "$T/$c.conf" || die "exim does not start"
+	done
+}
+messages() { # with|without clear|tls: a second
+	local tls=()
+	[ "$2" = clear ] || tls=(-s)
+	"$BUILD/tool/smtp_load" -p "${port[$1]}" -n "$MESSAGES" -c 5 -d 1000 -q "${tls[@]}" -t someone@d%u.example \
 	    >"$T/out" 2>"$T/err" || die "smtp_load: $(tail -n 3 "$T/err") $(exim_log "${port[$1]}" | tail -n 3)"
 	grep -q '^refused=0$' "$T/out" || die "mail was refused: $(exim_log "${port[$1]}" | tail -n 3)"
 	sed -n 's/^sessions_per_second=//p' "$T/out"
 }
-for ((run = 0; run <= 2 * BENCH_RUNS; run++)); do
-	progress "messages, run $run of $((2 * BENCH_RUNS))"
-	for c in without with; do
-		messages $c >"$T/one" || exit 1
-		[ $run = 0 ] || cat "$T/one" >>"$T/messages.$c"	# the first is to warm up
+# The figures' two sizes are measured whatever BENCH_SIZES has.
+for n in $(printf '%s\n' $BENCH_SIZES 1000 100000 | sort -gu); do
+	daemons "$n"
+	rm -f "$T"/messages.*
+	runs=$BENCH_RUNS
+	[ "$n" != 1000 ] && [ "$n" != 100000 ] || runs=$((2 * BENCH_RUNS))
+	for ((run = 0; run <= runs; run++)); do
+		progress "messages, $n domains, run $run of $runs"
+		for way in clear tls; do
+			for c in without with; do
+				messages $c $way >"$T/one" || exit 1
+				[ $run = 0 ] || cat "$T/one" >>"$T/messages.$c.$way"	# the first is to warm up
+			done
+		done
+	done
+	stop with
+	stop without
+	for way in clear tls; do
+		with=$(median <"$T/messages.with.$way") without=$(median <"$T/messages.without.$way")
+		point exim_messages "$way, with the macros" "$n" "$with"
+		point exim_messages "$way, without" "$n" "$without"
+		[ "$n" = 1000 ] || [ "$n" = 100000 ] || continue
+		figure "exim_messages_${way}_$n" \
+		    "Exim: messages a second, 5 at a time, 1 kB, $([ $way = tls ] && echo over TLS || echo in clear), $n domains" \
+		    "$with" "without the macros" "$without" 1/s times 0.98
 	done
 done
-figure exim_messages "Exim: messages a second, 5 at a time, 1 kB, in clear, 1,000 domains" \
-    "$(median <"$T/messages.with")" "without the macros" "$(median <"$T/messages.without")" 1/s times 0.98

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the parts of `make bench` share; source it in place of lib.sh.
 #
-# tests/bench_PART.sh prints two kinds of lines, fields apart by tabs, for
+# tests/bench_PART.sh prints three kinds of lines, fields apart by tabs, for
 # tests/bench.sh to lay out; whatever else it has to say goes to stderr:
 #
 #	figure ID WHAT OURS AGAINST THEIRS UNIT HOW REACH
@@ -11,6 +11,8 @@
 #	    shown: nothing is asked.  AGAINST and THEIRS may be -.
 #	point GRAPH SERIES DOMAINS VALUE
 #	    GRAPH has a title and a unit in bench.sh.
+#	note TEXT
+#	    what has to be known to read the figures.
 #
 # A figure is the median of several runs, those of the rival in between.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -20,6 +22,12 @@ BENCH_RUNS=${BENCH_RUNS:-5}
 
 figure() { local IFS=$'\t'; echo "figure"$'\t'"$*"; }
 point() { local IFS=$'\t'; echo "point"$'\t'"$*"; }
+note() { echo "note"$'\t'"$*"; }
+# at_100000 ID...: these figures are of 100,000 domains; says so where BENCH_SIZES has not that.
+at_100000() {
+	[[ " $(echo $BENCH_SIZES) " == *" 100000 "* ]] ||
+	    note "not measured, for BENCH_SIZES has no 100000: $*"
+}
 progress() { printf '%s: %s\n' "$TESTNAME" "$*" >&2; }
 median() { sort -g | awk '{ v[NR] = $1 } END { if (NR) print v[int((NR + 1) / 2)] }'; }	# numbers, one a line
 percentile() { sort -g | awk -v p="$1" '{ v[NR] = $1 } END { i = int(NR * p / 100 + 0.999999); if (NR) print v[i < 1 ? 1 : i] }'; }

@@ -19,7 +19,7 @@ else
 	[ -n "$optional" ]
 	exit
 fi
-echo "deps: installing$need"
+echo "deps: installing$need" >&2	# standard output may be `make bench JSON=1`
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 run() {

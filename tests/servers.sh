@@ -27,7 +27,7 @@ mkdir -p "$dir"
 exec 9>"$dir/.lock"
 flock 9 || exit 1
 
-say() { echo "servers: $*"; }
+say() { echo "servers: $*" >&2; }	# standard output may be `make bench JSON=1`
 die() { echo "servers: $*" >&2; exit 1; }
 
 release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
