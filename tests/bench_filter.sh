@@ -126,7 +126,7 @@ for n in $sizes; do
 	memory[n]=$(memory "$n")
 	"$TLSWARD" -c "$T/ini$n" status --json | sed -n '/"other"/,/}/p' |
 	    grep -Eq '"(clear|tls|refused)": [1-9]' &&
-	    note "filter: of $n domains and peers not all have a row of counters, the file is full: decisions about the others are counted under \"other\", which is what was measured"
+	    remark "filter: of $n domains and peers not all have a row of counters, the file is full: decisions about the others are counted under \"other\", which is what was measured"
 	read -r pause[n] _ <<<"$(pause "$n" $RATE 1000 $RELOADS)"
 	[ "$n" != 100000 ] || read -r loaded[n] after[n] peak[n] <<<"$(pause "$n" 10000000 10000 8)"
 	point filter_speed "tlsward" "$n" "$(median <"$T/ours$n")"

@@ -22,11 +22,11 @@ BENCH_RUNS=${BENCH_RUNS:-5}
 
 figure() { local IFS=$'\t'; echo "figure"$'\t'"$*"; }
 point() { local IFS=$'\t'; echo "point"$'\t'"$*"; }
-note() { echo "note"$'\t'"$*"; }
+remark() { echo "note"$'\t'"$*"; }
 # at_100000 ID...: these figures are of 100,000 domains; says so where BENCH_SIZES has not that.
 at_100000() {
 	[[ " $(echo $BENCH_SIZES) " == *" 100000 "* ]] ||
-	    note "not measured, for BENCH_SIZES has no 100000: $*"
+	    remark "not measured, for BENCH_SIZES has no 100000: $*"
 }
 progress() { printf '%s: %s\n' "$TESTNAME" "$*" >&2; }
 median() { sort -g | awk '{ v[NR] = $1 } END { if (NR) print v[int((NR + 1) / 2)] }'; }	# numbers, one a line

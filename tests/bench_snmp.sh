@@ -13,6 +13,8 @@ WALK=$BUILD/tool/snmp_walk
 ROWS=100000		# of a walk at most, and of the figures
 COLUMNS="2 3 4 5 6 7 11 12 13 14 16 17 18 19 20 21 30 31"
 SETS=${BENCH_SETS:-100}
+at_100000 snmp_walk_pass snmp_walk_bare snmp_columns agent_memory agent_memory_rss \
+    set_answered set_obeyed set_create set_destroy set_key agent_peak
 OURS=$BASE_OID.2553.1.5.1 BARE=$BASE_OID.2554.1.5.1.2 PASS=$BASE_OID.2555.1.5.1.2
 make_state
 make_cert
@@ -30,10 +32,11 @@ rate() { # SNMP_WALK'S ARGUMENTS: varbinds a second
 	"$WALK" "$@" | sed -n 's/^rate=//p'
 }
 one() { rate -l $ROWS "127.0.0.1:$SNMP_PORT" 50 "$1"; }
-all() { # $ROWS varbinds of all columns, each the first of its column
-	local c oids=()
+all() { # ROWS: all columns side by side, to the end of the table or so many
+	local c oids=() n
+	n=$(wc -w <<<"$COLUMNS")
 	for c in $COLUMNS; do oids+=("$OURS.$c"); done
-	rate -l $ROWS "127.0.0.1:$SNMP_PORT" 50 "${oids[@]}"
+	rate -l $(($1 * n)) "127.0.0.1:$SNMP_PORT" 50 "${oids[@]}"
 }
 up() { # [RIVALS]
 	SNMPD_MORE=
@@ -61,7 +64,7 @@ walks() { # DOMAINS
 			one $BARE >>"$T/r.bare"
 			one $PASS >>"$T/r.pass"
 		fi
-		all >>"$T/r.all"
+		all $(($1 < ROWS ? $1 : ROWS)) >>"$T/r.all"
 	done
 	down
 	point snmp_walk tlsward "$1" "$(median <"$T/r.ours")"
@@ -75,7 +78,7 @@ walks() { # DOMAINS
 	    pass_persist "$(median <"$T/r.pass")" 1/s times 1.25
 	figure snmp_walk_bare "SNMP: the same" "$(median <"$T/r.ours")" \
 	    "bare handler" "$(median <"$T/r.bare")" 1/s times 1
-	figure snmp_columns "SNMP: all columns in one request" "$(median <"$T/r.all")" \
+	figure snmp_columns "SNMP: the $(wc -w <<<"$COLUMNS") columns of $ROWS rows, all in each request" "$(median <"$T/r.all")" \
 	    "pass_persist, one column" "$(median <"$T/r.pass")" 1/s times 2.5
 }
 
@@ -99,11 +102,22 @@ memory() { # DOMAINS, and as many peers
 	down
 }
 
+agent_peak() { # the most its processes ever had, KiB
+	cat $(pgrep -g "${PIDS[agent]}" | sed 's,.*,/proc/&/status,') | awk '/^VmHWM/ { n += $2 } END { print n }'
+}
+obey() { # ROUNDS DOMAIN REQUIRE OFFER: the milliseconds of each SET
+	"$BUILD/tool/set_obey" "127.0.0.1:$SNMP_PORT" "$@" "$smtpd_port" "$exim_port" ||
+	    die "SET: $(log_of agent | tail -n 3)"
+}
+p99() { # FILE FIELD [require|offer]
+	awk -v f="$2" -v only="${3:-}" 'only == "" || $3 == only { print $f }' "$1" | percentile 99
+}
 sets() { # DOMAINS
-	local name d=$(($1 / 2)) n=$SETS
+	local name d=$(($1 / 2)) n=$SETS new bare peak k what id file which
 	[ "$1" -eq $ROWS ] || n=20
 	progress "SET, $1 domains"
 	rules "$1" 0
+	printf '[domain bare.example]\nmin_tls = 1.2\n' >>"$INI"
 	name="d$d.example"
 	up
 	smtpd_conf "$smtpd_port" "$FILTER -c $INI" >"$T/smtpd.conf"
@@ -111,8 +125,14 @@ sets() { # DOMAINS
 	start_smtpd smtpd "$T/smtpd.conf" || die "no smtpd"
 	start_exim exim 4.96 "$T/exim.conf" || die "no exim"
 	sleep 1
-	"$BUILD/tool/set_obey" "127.0.0.1:$SNMP_PORT" "$n" "$OURS.2.$(oid_of "$name")" "$name" \
-	    "$smtpd_port" "$exim_port" >"$T/sets" || die "SET: $(log_of agent | tail -n 3)"
+	obey "$n" "$name" "$OURS.2.$(oid_of "$name")=4" "$OURS.2.$(oid_of "$name")=3" >"$T/sets"
+	if [ "$1" -eq $ROWS ]; then
+		# a row that is not there, in the middle; and a key that its section has not
+		new=$(oid_of "d${d}x.example") bare=$(oid_of bare.example)
+		obey "$n" "d${d}x.example" "$OURS.31.$new=4,$OURS.2.$new=4" "$OURS.31.$new=6" >"$T/sets.row"
+		obey "$n" bare.example "$OURS.2.$bare=4" "$OURS.2.$bare=1" >"$T/sets.key"
+		peak=$(agent_peak)
+	fi
 	stop exim
 	stop smtpd
 	down
@@ -123,6 +143,18 @@ sets() { # DOMAINS
 	    "$(cut -d' ' -f1 "$T/sets" | percentile 99)" - - ms below 150
 	figure set_obeyed "the same until both servers obey" \
 	    "$(cut -d' ' -f2 "$T/sets" | percentile 99)" - - ms below 500
+	for k in create:row:require destroy:row:offer key:key:require; do
+		case $k in
+		create*) what="a row made by createAndGo with its mode" ;;
+		destroy*) what="a row destroyed" ;;
+		key*) what="a key set that the section had not" ;;
+		esac
+		IFS=: read -r id file which <<<"$k"
+		figure "set_$id" "SET: $what, until answered, p99 of $((n / 2))" "$(p99 "$T/sets.$file" 1 $which)" - - ms below 150
+		figure "set_${id}_obeyed" "the same until both servers obey" "$(p99 "$T/sets.$file" 2 $which)" - - ms below 500
+	done
+	figure agent_peak "agent: the most memory its processes had in these SETs, pages that they share counted twice" \
+	    "$peak" - - KiB shown -
 }
 
 cp "$BUILD/tool/rival_agent" "$TOP/tests/rival_pass.pl" "$T/bin/"

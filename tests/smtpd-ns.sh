@@ -32,7 +32,7 @@ mount --rbind "$ns/dev" /dev
 
 # Where smtpd has the path of its delivery programs built in.
 if [ -d /usr/libexec ]; then
-	mkdir "$ns/libexec"
+	mkdir -p "$ns/libexec"
 	mount --bind /usr/libexec "$ns/libexec"
 	mount -t tmpfs -o mode=0755 tmpfs /usr/libexec
 	ln -s "$ns"/libexec/* /usr/libexec/

@@ -2,15 +2,16 @@
  * How long a change by SNMP takes: until the SET is answered, and until the
  * mail servers go by it.
  *
- *	set_obey AGENT:PORT ROUNDS OID DOMAIN [SMTP-PORT]...
+ *	set_obey AGENT:PORT ROUNDS DOMAIN REQUIRE OFFER [SMTP-PORT]...
  *
- * OID is the mode of [domain DOMAIN]: it is set to require and to offer in
- * turn, and after each SET sessions in clear to 127.0.0.1 are repeated, at each
+ * REQUIRE and OFFER are what to set in one request, "OID=INTEGER,OID=INTEGER":
+ * after the first [domain DOMAIN] requires TLS, after the second not.  They are set
+ * in turn, and after each SET sessions in clear to 127.0.0.1 are repeated, at each
  * port until RCPT TO is answered by 5yz or 2yz there: the moment of that answer
  * counts, not that of the session's end, which Exim puts off for 200 ms.  Half a
  * second between rounds, for what each change leaves to be done later.  One line
- * a round: milliseconds until the answer, until the last server.  For
- * tests/bench_snmp.sh.
+ * a round: milliseconds until the answer, until the last server, and "require" or
+ * "offer".  For tests/bench_snmp.sh.
  */
 #include <sys/socket.h>
 #include <netinet/in.h>
@@ -27,8 +28,6 @@
 #include "load.h"
 
 #define SERVERS_MAX 4
-#define MODE_OFFER 3		/* of the MIB */
-#define MODE_REQUIRE 4
 #define PAUSE_US 500000
 #define PATIENCE 10.0		/* seconds */
 #define AGAIN_US 2000		/* between two sessions with one server */
@@ -95,12 +94,34 @@ rcpt_answer(unsigned short port, const char *domain, double *when)
 /* ---- SNMP ---- */
 
 static void
-set(netsnmp_session *ss, const oid *name, size_t len, long value)
+add(netsnmp_pdu *pdu, const char *text)
+{
+	char one[2048], *equals;
+	oid name[MAX_OID_LEN];
+	size_t len = MAX_OID_LEN;
+	long value;
+
+	(void)snprintf(one, sizeof(one), "%.*s", (int)strcspn(text, ","), text);
+	if ((equals = strchr(one, '=')) == NULL)
+		errx(2, "%s: no value", one);
+	*equals = '\0';
+	value = strtol(equals + 1, NULL, 10);
+	if (snmp_parse_oid(one, name, &len) == NULL)
+		errx(2, "%s is no OID", one);
+	if (snmp_pdu_add_variable(pdu, name, len, ASN_INTEGER, &value, sizeof(value)) == NULL)
+		errx(1, "out of memory");
+}
+
+static void
+set(netsnmp_session *ss, const char *what)
 {
 	netsnmp_pdu *pdu = snmp_pdu_create(SNMP_MSG_SET), *response = NULL;
 
-	if (snmp_pdu_add_variable(pdu, name, len, ASN_INTEGER, &value, sizeof(value)) == NULL)
-		errx(1, "out of memory");
+	do {
+		add(pdu, what);
+		if ((what = strchr(what, ',')) != NULL)
+			what++;
+	} while (what != NULL);
 	if (snmp_synch_response(ss, pdu, &response) != STAT_SUCCESS || response == NULL)
 		errx(1, "no answer to the SET: %s", snmp_api_errstring(ss->s_snmp_errno));
 	if (response->errstat != SNMP_ERR_NOERROR)
@@ -112,17 +133,13 @@ int
 main(int argc, char **argv)
 {
 	char community[] = "private";
-	oid name[MAX_OID_LEN];
-	size_t len = MAX_OID_LEN;
 	netsnmp_session *ss;
 	long rounds;
 
-	if (argc < 5 || argc > 5 + SERVERS_MAX)
-		errx(2, "usage: set_obey AGENT:PORT ROUNDS OID DOMAIN [SMTP-PORT]...");
+	if (argc < 6 || argc > 6 + SERVERS_MAX)
+		errx(2, "usage: set_obey AGENT:PORT ROUNDS DOMAIN REQUIRE OFFER [SMTP-PORT]...");
 	ss = snmp_open_session("set_obey", argv[1], community);
 	rounds = strtol(argv[2], NULL, 10);
-	if (snmp_parse_oid(argv[3], name, &len) == NULL)
-		errx(2, "%s is no OID", argv[3]);
 	for (long i = 0; i < rounds; i++) {
 		char wanted = i % 2 == 0 ? '5' : '2';
 		double from, answered, obeyed = 0;
@@ -130,15 +147,15 @@ main(int argc, char **argv)
 
 		(void)usleep(PAUSE_US);
 		from = seconds();
-		set(ss, name, len, i % 2 == 0 ? MODE_REQUIRE : MODE_OFFER);
+		set(ss, argv[4 + i % 2]);
 		answered = seconds();
 		do {
 			all = true;
-			for (int s = 0; s < argc - 5; s++) {
+			for (int s = 0; s < argc - 6; s++) {
 				if (obeys[s])
 					continue;
-				obeys[s] = rcpt_answer((unsigned short)strtoul(argv[5 + s], NULL, 10),
-				    argv[4], &obeyed) == wanted;
+				obeys[s] = rcpt_answer((unsigned short)strtoul(argv[6 + s], NULL, 10),
+				    argv[3], &obeyed) == wanted;
 				all &= obeys[s];
 			}
 			if (seconds() - from > PATIENCE)
@@ -146,7 +163,8 @@ main(int argc, char **argv)
 			if (!all)
 				(void)usleep(AGAIN_US);
 		} while (!all);
-		printf("%.3f %.3f\n", (answered - from) * 1e3, (obeyed - from) * 1e3);
+		printf("%.3f %.3f %s\n", (answered - from) * 1e3, (obeyed - from) * 1e3,
+		    i % 2 == 0 ? "require" : "offer");
 	}
 	snmp_close(ss);
 	return 0;
