@@ -19,6 +19,7 @@
 #include "snmp_quick.h"
 
 #define PING 2		/* seconds between looks whether snmpd is there */
+#define PATIENCE 10	/* seconds that snmpd may hang before the link is given up */
 #define PAUSE_MAX 30	/* seconds between attempts to connect; they begin with PING */
 #define AWAKE_US 100	/* after a request, the next one is looked for without sleeping */
 #define REMIND 600	/* seconds until the same complaint is logged again */
@@ -157,6 +158,14 @@ library_log(int major, int minor, void *message, void *arg)
 	return SNMPERR_SUCCESS;
 }
 
+/* RFC 2741 8.1: a stream.  What is sent once more is done once more. */
+static void
+be_patient(netsnmp_session *s)
+{
+	s->retries = 0;
+	s->timeout = PATIENCE * 1000000L;
+}
+
 static int
 link_state(int major, int minor, void *server, void *arg)
 {
@@ -164,9 +173,10 @@ link_state(int major, int minor, void *server, void *arg)
 	(void)arg;
 	linked = minor == SNMPD_CALLBACK_INDEX_START;
 	pause_now = PING;
-	notify_link(linked);
+	notify_link(linked ? server : NULL);
 	view->link.changed = time(NULL);
 	if (minor == SNMPD_CALLBACK_INDEX_START) {
+		be_patient(server);
 		quick_begin(view, server);
 		view->link.connects++;
 		log_line(LOG_NOTICE, "connected to snmpd at %s", address);

@@ -1,4 +1,5 @@
 #include <sys/socket.h>
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,7 +10,10 @@
 #include "snmp_notify.h"
 
 #define NOTIFICATIONS	1, 3, 6, 1, 4, 1, 8072, 9999, 9999, 2553, 0
-#define ANSWER_WAIT	30	/* seconds until snmpd is asked once more */
+#define AGENTX_NOTIFY	12	/* RFC 2741 6.1; Net-SNMP does not install its header of them */
+#define ANSWER_WAIT	30	/* seconds for an answer; a link that is dead breaks before */
+#define AGAIN_WAIT	5	/* seconds until what was not taken is sent again */
+#define TRIES		3	/* of one that snmpd answers with an error */
 
 /* The groups of tlswardObjects that bindings come from. */
 enum { GROUP_SETTINGS = 3, GROUP_LISTENER = 7, GROUP_CERTIFICATE = 10, GROUP_NOTIFY = 15 };
@@ -23,13 +27,17 @@ enum {
 
 static const struct view *view;
 static int channel = -1;
-static bool linked;
 static struct alarm_figures figures;
 
+static netsnmp_session *session;	/* of the link, while it is up */
+static u_int attempt;			/* the last one: what an answer must be to */
+
 static struct {
-	bool any, sent;
-	time_t when;
-	u_int answers;		/* to notifications, seen before it was sent: the library counts them */
+	bool any;
+	bool sent;		/* and its answer is awaited */
+	bool taken;		/* by snmpd, but the parent does not know yet */
+	int refused;		/* how often */
+	time_t again;		/* not to be sent before */
 	struct event event;
 } now;
 
@@ -215,36 +223,88 @@ static void (*const binders[ALARM_MAX])(struct bindings *, const struct event *)
 	[ALARM_REFUSALS] = bind_refusals,
 };
 
-static void
-send_event(const struct event *e)
+/* NULL: out of memory, or nothing that can be told. */
+static netsnmp_pdu *
+pdu_of(const struct event *e)
 {
 	static const oid trap_oid[] = { 1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0 };	/* RFC 3418 */
 	const oid which[] = { NOTIFICATIONS, e->kind };
 	struct bindings b = { .list = NULL };
+	netsnmp_pdu *pdu;
 
 	if (e->kind >= ALARM_MAX || binders[e->kind] == NULL)
-		return;
+		return NULL;
 	if (snmp_varlist_add_variable(&b.list, trap_oid, OID_LENGTH(trap_oid), ASN_OBJECT_ID,
 	    which, sizeof(which)) == NULL)
 		b.failed = true;
 	bind_number(&b, GROUP_NOTIFY, NOTIFY_NUMBER, e->number);
 	bind_date(&b, GROUP_NOTIFY, NOTIFY_TIME, e->time);
 	binders[e->kind](&b, e);
-	if (b.failed)
+	if (b.failed || (pdu = snmp_pdu_create(AGENTX_NOTIFY)) == NULL) {
+		snmp_free_varbind(b.list);
+		return NULL;
+	}
+	pdu->variables = b.list;
+	return pdu;
+}
+
+/* ---- to snmpd ---- */
+
+/*
+ * What becomes of one attempt: only the answer to it, by its request's number,
+ * says that snmpd has the event.  Answers to earlier ones, late, say nothing.
+ */
+static int
+answered(int operation, netsnmp_session *s, int reqid, netsnmp_pdu *pdu, void *magic)
+{
+	(void)s;
+	(void)reqid;
+	if ((u_int)(uintptr_t)magic != attempt || !now.sent || operation == NETSNMP_CALLBACK_OP_RESEND)
+		return 1;
+	now.sent = false;
+	now.again = view_clock() + AGAIN_WAIT;
+	if (operation != NETSNMP_CALLBACK_OP_RECEIVED_MESSAGE || pdu == NULL)
+		return 1;
+	if (pdu->errstat == SNMP_ERR_NOERROR)
+		now.taken = true;
+	else {
+		now.taken = ++now.refused == TRIES;
+		log_line(LOG_WARNING, "snmpd answers notification %u with error %ld (RFC 2741 "
+		    "6.2.16): %s", now.event.number, pdu->errstat, now.taken ? "given up" :
+		    "to be sent again");
+	}
+	return 1;
+}
+
+static void
+send_event(void)
+{
+	netsnmp_pdu *pdu = pdu_of(&now.event);
+
+	now.again = view_clock() + AGAIN_WAIT;
+	if (pdu == NULL) {
 		log_line(LOG_ERR, "out of memory for a notification");
-	else
-		send_v2trap(b.list);
-	snmp_free_varbind(b.list);
+		return;
+	}
+	pdu->sessid = session->sessid;
+	/* A stream loses nothing: what is sent twice comes twice. */
+	pdu->flags |= UCD_MSG_FLAG_EXPECT_RESPONSE | UCD_MSG_FLAG_PDU_TIMEOUT;
+	pdu->time = ANSWER_WAIT;
+	attempt++;
+	now.sent = true;
+	if (snmp_async_send(session, pdu, answered, (void *)(uintptr_t)attempt) == 0) {
+		snmp_free_pdu(pdu);
+		now.sent = false;
+	}
 }
 
 /* ---- the parent ---- */
 
-static void
+/* False: the socket is full, a parent in trouble. */
+static bool
 say(struct word *w)
 {
-	/* A full socket means a parent in trouble: it asks again, or is told again. */
-	if (channel >= 0 && send(channel, w, sizeof(*w), MSG_NOSIGNAL | MSG_DONTWAIT) == -1)
-		log_line(LOG_DEBUG, "the other process takes no word now");
+	return channel < 0 || send(channel, w, sizeof(*w), MSG_NOSIGNAL | MSG_DONTWAIT) != -1;
 }
 
 static void
@@ -256,9 +316,9 @@ take_words(void)
 		if (w.kind == WORD_FIGURES)
 			figures = w.u.figures;
 		else if (w.kind == WORD_EVENT) {
+			memset(&now, 0, sizeof(now));
 			now.event = w.u.event;
 			now.any = true;
-			now.sent = false;
 		}
 	}
 }
@@ -270,25 +330,20 @@ notify_step(bool readable)
 
 	if (readable)
 		take_words();
-	if (!now.any || !linked)
+	if (now.any && session != NULL && !now.sent && !now.taken && view_clock() >= now.again)
+		send_event();
+	if (!now.any || !now.taken)
 		return;
-	if (now.sent && snmp_get_statistic(STAT_SNMPINPKTS) != now.answers) {
-		now.any = false;
-		w.u.number = now.event.number;
-		say(&w);
-	} else if (!now.sent || view_clock() - now.when >= ANSWER_WAIT) {
-		now.answers = snmp_get_statistic(STAT_SNMPINPKTS);
-		now.when = view_clock();
-		now.sent = true;
-		send_event(&now.event);
-	}
+	w.u.number = now.event.number;
+	now.any = !say(&w);	/* it waits for that word, and is told until it takes it */
 }
 
 void
-notify_link(bool up)
+notify_link(void *s)
 {
-	linked = up;
+	session = s;
 	now.sent = false;
+	now.again = 0;
 }
 
 void
@@ -306,7 +361,8 @@ notify_changed(const struct file_id *id)
 	struct word w = { .kind = WORD_CHANGED };
 
 	w.u.file = *id;
-	say(&w);
+	if (!say(&w))
+		log_line(LOG_DEBUG, "the other process takes no word now");
 }
 
 void

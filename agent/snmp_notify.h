@@ -1,8 +1,9 @@
 /*
  * Notifications of TLSWARD-MIB, in the process that talks to snmpd: takes one
  * event after the other from the parent (alarm_event.h), sends it, and lets the
- * parent know when snmpd has taken it.  What was under way when the link broke
- * is sent again on the next one, so that it may come twice, with the same
+ * parent know when snmpd has answered that very one.  It is sent once on a link,
+ * however long snmpd takes.  What was under way when the link broke is sent
+ * again on the next one, so that it may come twice, with the same
  * tlswardNotifyNumber, but is not lost.
  */
 #ifndef TLSWARD_AGENT_SNMP_NOTIFY_H
@@ -13,7 +14,8 @@
 
 void notify_init(const struct view *, int channel);	/* channel: -1 for none */
 int notify_fd(void);			/* to wait for reading; -1: none */
-void notify_link(bool up);		/* the link to snmpd came or went */
+/* The link to snmpd came, and this is its session; NULL: it went. */
+void notify_link(void *session);
 /* readable: notify_fd() is.  Never blocks but where the library does. */
 void notify_step(bool readable);
 

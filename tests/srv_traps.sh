@@ -149,6 +149,26 @@ check "what had waited is told" came 1 $((before + 4))
 sleep 1
 is "once, too" "$(traps 1)" $((before + 4))
 
+# ---- a hang: what is sent once comes once, and a link that breaks comes back ----
+before=$(traps 1)
+kill -STOP "${PIDS[snmpd]}"
+"$TLSWARD" -c "$INI" set server mode offer >>"$T/set.out" 2>&1
+sleep 5		# longer than the library waits by default
+kill -CONT "${PIDS[snmpd]}"
+check "an event that was under way in a hang of 5 s is told" came 1 $((before + 1))
+: >"$T/agent.log"
+kill -STOP "${PIDS[snmpd]}"
+check "a hang that lasts breaks the link" await_log 40 agent 'the link to snmpd .* is down'
+is "the one before was told once" "$(traps 1)" $((before + 1))
+"$TLSWARD" -c "$INI" set server mode require >>"$T/set.out" 2>&1
+sleep 1
+kill -CONT "${PIDS[snmpd]}"
+check "the link comes back" await_log 40 agent 'connected to snmpd'
+check "what came while there was none is told" came 1 $((before + 2))
+check "and the agent answers" wait_for 10 agent_answers
+is "once" "$(traps 1)" $((before + 2))
+before=$((before - 2))
+
 # ---- a switch, a throttle ----
 settings require 'notify = no'
 sleep 1
