@@ -84,7 +84,12 @@ look_expiry(struct cert_memory *m, const char *file, const struct cert_info *inf
 	int32_t mark = detect_mark(info->days_left, now > info->not_after, bounds, n);
 	struct event e;
 
-	if (m->told - now > ALARM_TRUST) {	/* a wrong clock had told */
+	if (m->told <= now)
+		m->behind = 0;
+	else if (m->behind == 0 || now < m->behind)
+		m->behind = now;
+	if (m->told - now > ALARM_TRUST || (m->behind != 0 && now - m->behind > 86400)) {
+		m->behind = 0;		/* a wrong clock had told */
 		m->mark = mark < 0 ? MARK_NONE : mark;
 		m->told = mark == MARK_NONE ? 0 : now;
 	}
@@ -194,6 +199,11 @@ detect_modes(const struct settings *before, const struct settings *after,
 
 /* ---- listeners ---- */
 
+#define BIT(f) (1u << (f))
+#define OF_FILE (BIT(PROBE_OTHER_CERTIFICATE) | BIT(PROBE_CHAIN_SHORT))
+#define OF_OFFER (BIT(PROBE_NO_STARTTLS) | BIT(PROBE_STARTTLS_REFUSED) | BIT(PROBE_TLS_UNWANTED))
+#define TWICE (BIT(PROBE_UNREACHABLE) | BIT(PROBE_TLS_FAILED))
+
 static enum alarm
 finding_kind(enum probe_finding f)
 {
@@ -232,34 +242,115 @@ tell_finding(const struct probe_target *t, const struct probe_expect *want,
 	raise(arg, &e);
 }
 
+/* The findings that this probe would have found, if there were any. */
+static uint32_t
+looked_at(const struct probe_expect *want, const struct probe_result *r, bool fresh)
+{
+	uint32_t all = BIT(PROBE_FINDINGS) - 1;
+
+	if (!r->reachable)
+		return BIT(PROBE_UNREACHABLE);
+	if (r->error[0] != '\0' || (!r->tls && want->mode != MODE_NONE))
+		return BIT(PROBE_UNREACHABLE) | BIT(PROBE_TLS_FAILED) | OF_OFFER;
+	return fresh || want->file_error[0] != '\0' ? all & ~OF_FILE : all;
+}
+
 bool
 detect_listener(struct listener_memory *m, const struct probe_target *t,
     const struct probe_expect *want, const struct probe_result *r,
-    const struct probe_found *found, size_t n, time_t now, alarm_raise *raise, void *arg)
+    const struct probe_found *found, size_t n, bool fresh, time_t now, alarm_raise *raise,
+    void *arg)
 {
-	uint32_t seen = 0;
+	uint32_t seen = 0, tell, gone, first;
+	bool again = false;
+
+	for (size_t i = 0; i < n; i++) {
+		again = true;
+		if (!fresh || (BIT(found[i].what) & OF_FILE) == 0)
+			seen |= BIT(found[i].what);
+	}
+	first = seen & TWICE & ~m->once;
+	tell = seen & ~m->told & ~first;
+	gone = m->told & looked_at(want, r, fresh) & ~seen;
+	m->once = seen & TWICE;
+	m->over |= gone;
+	m->told = (m->told & ~gone) | tell;
+	if (m->told == 0)
+		m->still[0] = '\0';
+	for (size_t i = n; i-- > 0;)
+		if ((m->told & BIT(found[i].what)) != 0)
+			snprintf(m->still, sizeof(m->still), "%s", found[i].text);
+	for (size_t i = 0; i < n; i++)
+		if ((tell & BIT(found[i].what)) != 0)
+			tell_finding(t, want, r, &found[i], now, raise, arg);
+	return again;
+}
+
+void
+detect_listener_gone(struct listener_memory *m)
+{
+	m->over |= m->told;
+	m->told = 0;
+}
+
+/* "no-starttls, expired", or with the name that was asked for in front. */
+static void
+add_words(char *text, size_t size, const struct listener_memory *m, uint32_t findings)
+{
+	const char *between = text[0] == '\0' ? "" : "; ";
+	size_t len = strlen(text);
+
+	if (m->sni[0] != '\0') {
+		snprintf(text + len, size - len, "%sasked for %s: ", between, m->sni);
+		between = "";
+	}
+	for (unsigned f = 0; f < PROBE_FINDINGS; f++)
+		if ((findings & BIT(f)) != 0) {
+			len = strlen(text);
+			snprintf(text + len, size - len, "%s%s", between, probe_words[f]);
+			between = ", ";
+		}
+}
+
+void
+detect_listener_over(struct listener_memory *all, size_t n, size_t which, time_t now,
+    alarm_raise *raise, void *arg)
+{
+	const char *listener = all[which].listener;
+	const struct listener_memory *left = NULL;
+	char over[200] = "", still[NAME_SIZE + 260] = "";
+	bool here = false;
 	struct event e;
 
 	for (size_t i = 0; i < n; i++) {
-		if (found[i].what == PROBE_UNREACHABLE && !m->missed &&
-		    (m->told >> PROBE_UNREACHABLE & 1) == 0) {
-			m->missed = true;
-			return true;
-		}
-		seen |= 1u << found[i].what;
-		if ((m->told >> found[i].what & 1) == 0)
-			tell_finding(t, want, r, &found[i], now, raise, arg);
+		struct listener_memory *m = &all[i];
+
+		if (strcmp(m->listener, listener) != 0)
+			continue;
+		here |= m->here;
+		if (m->over != 0)
+			add_words(over, sizeof(over), m, m->over);
+		if (m->told != 0 && left == NULL)
+			left = m;
+		m->over = 0;
 	}
-	m->missed = false;
-	if (n == 0 && m->told != 0) {
-		e = event_of(ALARM_FINE, SEC_LISTENER, m->listener, now);
-		snprintf(e.listener, sizeof(e.listener), "%s", m->listener);
-		snprintf(e.text, sizeof(e.text), "%s%s%sas the settings say again",
-		    t->sni[0] == '\0' ? "" : "asked for ", t->sni, t->sni[0] == '\0' ? "" : ": ");
-		raise(arg, &e);
+	if (over[0] == '\0')
+		return;
+	e = event_of(left == NULL ? ALARM_FINE : ALARM_FAULT, SEC_LISTENER, listener, now);
+	snprintf(e.listener, sizeof(e.listener), "%s", listener);
+	if (left == NULL)
+		snprintf(e.text, sizeof(e.text), "%s; it is over: %s", here ?
+		    "as the settings say again" : "is not in the settings any more", over);
+	else {
+		if (left->still[0] == '\0')
+			add_words(still, sizeof(still), left, left->told);
+		else
+			snprintf(still, sizeof(still), "%s%s%s%.*s", left->sni[0] == '\0' ? "" :
+			    "asked for ", left->sni, left->sni[0] == '\0' ? "" : ": ",
+			    240, left->still);
+		snprintf(e.text, sizeof(e.text), "still at fault: %.*s; over is: %s", 280, still, over);
 	}
-	m->told = seen;
-	return seen != 0;
+	raise(arg, &e);
 }
 
 /* ---- refusals ---- */
@@ -268,11 +359,14 @@ bool
 detect_refusals(struct rate_memory *m, enum section section, const char *name, uint64_t sum,
     uint32_t limit, time_t now, alarm_raise *raise, void *arg)
 {
-	uint64_t n = sum > m->last ? sum - m->last : 0;
+	/* What comes into sight again was counted before. */
+	uint64_t from = sum > m->top && m->top > m->last ? m->top : m->last;
+	uint64_t n = sum > from ? sum - from : 0;
 	bool was = m->told, based = m->based;
 	struct event e;
 
 	m->last = sum;
+	m->top = sum > m->top ? sum : m->top;
 	m->based = true;
 	if (!based || limit == 0)
 		return false;

@@ -6,8 +6,9 @@
  * A certificate's alarms are told once for each certificate and mark: each of
  * expiry_days, each day of the last week, the end.  A clock that jumps forward
  * over some of them gets the last; one that is set back gets none again, unless
- * it goes back more than ALARM_TRUST behind the moment of telling: then a wrong
- * clock had told, and what it told counts for nothing.
+ * it goes back more than ALARM_TRUST behind the moment of telling, or goes on
+ * behind it for more than a day: then a wrong clock had told, and what it told
+ * counts for nothing.
  */
 #ifndef TLSWARD_AGENT_ALARM_DETECT_H
 #define TLSWARD_AGENT_ALARM_DETECT_H
@@ -38,6 +39,7 @@ struct cert_memory {
 	/* not kept over a restart: */
 	uint32_t seen;			/* a fault that may pass */
 	int64_t seen_since;
+	int64_t behind;			/* the clock, since it is behind `told`; 0: it is not */
 };
 
 /* The alarm's mark at so many days left: the smallest of the bounds, or the day itself. */
@@ -57,26 +59,43 @@ void detect_modes(const struct settings *before, const struct settings *after,
 
 /* ---- listeners ---- */
 
+/*
+ * What is known of a listener when it is asked for a name, or for none.  A manager
+ * knows the listener only: it is fine when none of its names is at fault.
+ */
 struct listener_memory {
 	char listener[ADDR_TEXT], sni[NAME_SIZE];
-	uint32_t told;			/* bit f: PROBE finding f */
+	uint32_t told;			/* bit f: PROBE finding f, and that it is over is not told */
 	/* not kept over a restart: */
-	bool missed;			/* it was out of reach, once */
+	uint32_t once;			/* found by the last probe, to be told the second time */
+	uint32_t over;			/* was told, and is no longer so */
 	bool here;			/* of the last round */
+	char still[PROBE_TEXT];		/* what was told, and holds */
 };
 
 /*
- * What a probe found.  Out of reach is told the second time only: a server may
- * be restarting.  True: probe again soon.
+ * What a probe found: tells what is new.  What it could not look at stays as it
+ * was.  Out of reach, or a handshake that fails, is told the second time only: a
+ * server may be restarting.  `fresh`: the certificate's file is so new that the
+ * server need not show it yet.  True: probe again soon.
  */
 bool detect_listener(struct listener_memory *, const struct probe_target *,
     const struct probe_expect *, const struct probe_result *,
-    const struct probe_found *, size_t n, time_t now, alarm_raise *, void *arg);
+    const struct probe_found *, size_t n, bool fresh, time_t now, alarm_raise *, void *arg);
+/* The target is none any more. */
+void detect_listener_gone(struct listener_memory *);
+/*
+ * After a round: is something over of the listener of all[which]?  Then it is fine,
+ * or what is left is told.
+ */
+void detect_listener_over(struct listener_memory *all, size_t n, size_t which, time_t now,
+    alarm_raise *, void *arg);
 
 /* ---- refusals ---- */
 
 struct rate_memory {
 	uint64_t last;			/* the sum a minute ago */
+	uint64_t top;			/* the highest: below it, counters are out of sight */
 	bool based;			/* there was one */
 	bool told;			/* and it has not become quiet since */
 };

@@ -9,7 +9,11 @@
 #include "alarm_file.h"
 #include "cert.h"
 
-static const char magic[16] = "tlsward-queue-1";
+static const struct head {
+	char magic[16];
+	uint32_t size;		/* of an event: another agent's may be another */
+	uint32_t last;
+} head = { .magic = "tlsward-queue-2", .size = sizeof(struct event) };
 
 bool
 queue_init(struct event_queue *q)
@@ -41,25 +45,109 @@ append(struct event_queue *q, const struct event *e)
 	return copy;
 }
 
+/* ---- what may be left out ---- */
+
+static bool
+repeats(const struct event *e)
+{
+	return e->kind == ALARM_MODE || e->kind == ALARM_REFUSALS;
+}
+
+/* Do both tell of the state of one object, so that the later one says it all? */
+static bool
+same_object(const struct event *a, const struct event *b)
+{
+	static const char family[ALARM_MAX] = {
+		[ALARM_REJECTED] = 1, [ALARM_ACCEPTED] = 1,
+		[ALARM_EXPIRING] = 2, [ALARM_EXPIRED] = 2, [ALARM_RENEWED] = 2, [ALARM_UNUSABLE] = 2,
+		[ALARM_NOT_SHOWN] = 3, [ALARM_NOT_VERIFYING] = 3, [ALARM_FAULT] = 3, [ALARM_FINE] = 3,
+	};
+
+	if (family[a->kind] != family[b->kind])
+		return false;
+	switch (family[a->kind]) {
+	case 1:
+		return true;
+	case 2:
+		return a->section == b->section && strcmp(a->name, b->name) == 0;
+	case 3:
+		return strcmp(a->listener, b->listener) == 0;
+	default:
+		return false;
+	}
+}
+
+static void
+drop(struct event_queue *q, size_t i)
+{
+	free(q->at[(q->first + i) % ALARM_QUEUE]);
+	for (; i + 1 < q->n; i++)
+		q->at[(q->first + i) % ALARM_QUEUE] = q->at[(q->first + i + 1) % ALARM_QUEUE];
+	q->n--;
+	q->figures.lost++;
+}
+
+/* The first may be on its way: it stays. */
+static void
+make_room(struct event_queue *q, const struct event *e)
+{
+	size_t least = 0;
+
+	for (size_t i = 1; i < q->n; i++) {
+		const struct event *at = q->at[(q->first + i) % ALARM_QUEUE];
+
+		if (same_object(at, e)) {
+			drop(q, i);
+			return;
+		}
+		if (least == 0 && repeats(at))
+			least = i;
+	}
+	if (least != 0)
+		drop(q, least);
+}
+
+/* True: fewer than `rate` in this minute. */
+static bool
+within(struct minute *m, uint32_t rate, int64_t clock)
+{
+	if (clock - m->began >= 60 || clock < m->began) {
+		m->began = clock;
+		m->n = 0;
+	}
+	return m->n < rate;
+}
+
 void
 queue_raise(struct event_queue *q, const struct event *e, uint32_t rate, int64_t clock)
 {
 	struct event *copy;
 
-	if (clock - q->minute >= 60 || clock < q->minute) {
-		q->minute = clock;
-		q->in_minute = 0;
-	}
-	if (q->in_minute >= rate) {
+	if (!within(&q->raised, rate, clock) && repeats(e)) {
 		q->figures.suppressed++;
 		return;
 	}
-	q->in_minute++;
+	q->raised.n++;
 	q->last++;
+	q->changed = true;
+	if (q->n == ALARM_QUEUE && !repeats(e))
+		make_room(q, e);
 	if ((copy = append(q, e)) == NULL)
 		q->figures.lost++;
 	else
 		copy->number = q->last;
+}
+
+const struct event *
+queue_next(struct event_queue *q, uint32_t rate, int64_t clock)
+{
+	return within(&q->given, rate, clock) ? queue_head(q) : NULL;
+}
+
+void
+queue_given(struct event_queue *q)
+{
+	q->given.n++;
 }
 
 const struct event *
@@ -87,12 +175,13 @@ queue_done(struct event_queue *q, uint32_t number)
 bool
 queue_save(struct event_queue *q, const char *path)
 {
+	struct head own = head;
 	struct alarm_file f;
 
 	if (!alarm_file_open(&f, path))
 		return false;
-	fwrite(magic, sizeof(magic), 1, f.to);
-	fwrite(&q->last, sizeof(q->last), 1, f.to);
+	own.last = q->last;
+	fwrite(&own, sizeof(own), 1, f.to);
 	for (size_t i = 0; i < q->n; i++)
 		fwrite(q->at[(q->first + i) % ALARM_QUEUE], sizeof(struct event), 1, f.to);
 	if (!alarm_file_close(&f))
@@ -119,17 +208,19 @@ sound(const struct event *e)
 void
 queue_load(struct event_queue *q, const char *path)
 {
-	char head[sizeof(magic)];
+	struct head own;
 	struct event e;
 	FILE *f = fopen(path, "re");
 
 	if (f == NULL)
 		return;
-	if (fread(head, sizeof(head), 1, f) == 1 && memcmp(head, magic, sizeof(magic)) == 0 &&
-	    fread(&q->last, sizeof(q->last), 1, f) == 1)
-		while (q->n < ALARM_QUEUE && fread(&e, sizeof(e), 1, f) == 1 && sound(&e) &&
+	if (fread(&own, sizeof(own), 1, f) == 1 &&
+	    memcmp(own.magic, head.magic, sizeof(own.magic)) == 0) {
+		q->last = own.last;
+		while (own.size == sizeof(e) && q->n < ALARM_QUEUE && fread(&e, sizeof(e), 1, f) == 1 && sound(&e) &&
 		    append(q, &e) != NULL)
 			;
+	}
 	fclose(f);
 	q->changed = false;
 }

@@ -3,9 +3,13 @@
  * for snmpd, and the words between the process that notices them and the one
  * that sends them (snmp_parent.h).
  *
- * The queue keeps the order and is bounded: an event that comes when it is full
- * is lost and counted.  It outlives the agent in a file, so that what was
- * noticed while snmpd was away is told once, whoever is restarted.
+ * The queue keeps the order and is bounded.  No more than notify_rate leave it in
+ * a minute.  Beyond that, and when it is full, what only repeats (a mode that
+ * changes, many refusals) is dropped and counted; what tells of a state that lasts
+ * waits, since nobody tells it again, and when it is full takes the place of what
+ * was to be told of the same object before, or of something that repeats.  It
+ * outlives the agent in a file, so that what was noticed while snmpd was away is
+ * told once, whoever is restarted.
  */
 #ifndef TLSWARD_AGENT_ALARM_EVENT_H
 #define TLSWARD_AGENT_ALARM_EVENT_H
@@ -66,8 +70,10 @@ struct event_queue {
 	size_t first, n;
 	uint32_t last;			/* number of the last event raised */
 	struct alarm_figures figures;	/* not those of the probes */
-	int64_t minute;			/* when the present minute began, s of a monotonic clock */
-	uint32_t in_minute;
+	struct minute {
+		int64_t began;		/* s of a monotonic clock */
+		uint32_t n;
+	} raised, given;		/* what came, what was given to be sent */
 	bool changed;			/* since it was saved */
 };
 
@@ -75,10 +81,14 @@ bool queue_init(struct event_queue *);		/* false: no memory */
 void queue_free(struct event_queue *);
 /*
  * Puts a copy at the end, with the next number; clock is a monotonic one in
- * seconds.  More than `rate` a minute are suppressed, and counted.
+ * seconds.  One that only repeats is suppressed, and counted, when `rate` came in
+ * this minute.
  */
 void queue_raise(struct event_queue *, const struct event *, uint32_t rate, int64_t clock);
 const struct event *queue_head(const struct event_queue *);	/* NULL: empty */
+/* The first, if `rate` lets it go now; NULL: none, or not now. */
+const struct event *queue_next(struct event_queue *, uint32_t rate, int64_t clock);
+void queue_given(struct event_queue *);		/* that one is on its way: it counts */
 /* The event of that number was sent: it goes, if it is the first. */
 void queue_done(struct event_queue *, uint32_t number);
 /* Atomically, by a new file; false: errno says why. */

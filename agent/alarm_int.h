@@ -17,6 +17,8 @@
 /* The files of a [certificate] or [ca], and when to read them again. */
 struct cert_files {
 	struct file_id id[3];		/* file, key; CRL of a CA: not looked at */
+	bool looked;			/* id is known */
+	int64_t changed;		/* ms: when another file was seen; 0: never */
 	bool settled, read;
 	long days;			/* when it was read */
 	time_t not_after;		/* 0: no certificate */
@@ -29,6 +31,8 @@ struct alarms {
 	char *state_path, *queue_path, *probe_path, *seen_path;
 	int64_t tick, second;		/* ms: the next ones */
 	bool complained;		/* of a folder that takes no files */
+	bool full_told;			/* that the memory is full */
+	size_t burst;			/* modes that one change of the settings changed */
 
 	/* settings */
 	struct hold hold;
@@ -60,9 +64,11 @@ struct alarms {
 	int64_t probe_at;		/* ms; 0: not planned */
 	int64_t probed;			/* wall clock */
 	int64_t rest;			/* ms: till then a change of the settings waits */
+	bool left_told;			/* that some listeners or names are not probed */
 	uint32_t faults;
 
 	struct counters_all *counters;
+	bool hidden[COUNTERS_FRONTENDS];	/* a file was there that cannot be read */
 	struct rate_memory *rate[2];	/* of [domain] and [peer], in the settings' order */
 	int64_t minute;			/* ms */
 };

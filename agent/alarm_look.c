@@ -12,6 +12,7 @@
 #define AGAIN_MS	(60 * 1000)	/* until the next round while something is wrong */
 #define REST_MS		5000		/* between two rounds by the interval */
 #define SETTLE_MS	1500		/* from a change of the settings to a round */
+#define GRACE_MS	(60 * 1000)	/* for a server to show a certificate that is new */
 #define CALM_MS		10000		/* between two rounds for such changes */
 
 static const enum section rate_section[2] = { SEC_DOMAIN, SEC_PEER };
@@ -77,26 +78,67 @@ read_certificate(struct alarms *a, const struct rule *r, struct cert_files *c)
 	free(info);
 }
 
+static void
+identify(const struct settings *s, const struct rule *r, size_t k, struct file_id *id)
+{
+	static const enum key keys[2] = { KEY_FILE, KEY_KEY };
+	const char *path = settings_text(s, r, keys[k]);
+
+	if (path == NULL || !file_identify(path, id))
+		memset(id, 0, sizeof(*id));
+}
+
 /* True: the files are others than those that were read, and stay as they are. */
 static bool
 files_changed(const struct settings *s, const struct rule *r, struct cert_files *c)
 {
-	static const enum key keys[2] = { KEY_FILE, KEY_KEY };
 	struct file_id now;
-	const char *path;
 	bool same = true;
 
 	for (size_t k = 0; k < 2; k++) {
-		path = settings_text(s, r, keys[k]);
-		if (path == NULL || !file_identify(path, &now))
-			memset(&now, 0, sizeof(now));
-		same &= file_id_equal(&now, &c->id[k]);
+		identify(s, r, k, &now);
+		if (!file_id_equal(&now, &c->id[k])) {
+			same = false;
+			if (c->looked && k == 0)
+				c->changed = alarms_clock();
+		}
 		c->id[k] = now;
 	}
+	c->looked = true;
 	if (!same)
 		c->settled = false;
 	else if (!c->settled)
 		return c->settled = true;
+	return false;
+}
+
+static int64_t
+grace(const struct alarms *a)
+{
+	int64_t interval = (int64_t)alarms_key(a, KEY_PROBE_INTERVAL) * 1000;
+
+	return interval < GRACE_MS ? interval : GRACE_MS;
+}
+
+/* Was the file of this [certificate] so new when a listener was asked? */
+static bool
+file_fresh(struct alarms *a, const char *name, int64_t asked)
+{
+	const struct settings *s = alarms_settings(a);
+	size_t n = settings_count(s, SEC_CERTIFICATE);
+	struct file_id now;
+
+	for (size_t i = 0; i < n && i < a->ncert; i++) {
+		const struct rule *r = settings_at(s, SEC_CERTIFICATE, i);
+		struct cert_files *c = &a->cert[i];
+
+		if (strcmp(settings_name(s, r), name) != 0)
+			continue;
+		identify(s, r, 0, &now);	/* it may have come since the last look */
+		if (c->looked && !file_id_equal(&now, &c->id[0]))
+			c->changed = alarms_clock();
+		return c->changed != 0 && asked < c->changed + grace(a);
+	}
 	return false;
 }
 
@@ -161,7 +203,7 @@ carry_rates(struct alarms *a, size_t k, const struct settings *before)
 		if (old != NULL && a->rate[k] != NULL)
 			rate[i] = a->rate[k][old - first];
 		else if (a->counters != NULL) {
-			rate[i].last = refused_ever(a, section, name);
+			rate[i].last = rate[i].top = refused_ever(a, section, name);
 			rate[i].based = true;
 			rate[i].told = memory_rate(&a->memory, section, name);
 		}
@@ -170,39 +212,95 @@ carry_rates(struct alarms *a, size_t k, const struct settings *before)
 	a->rate[k] = rate;
 }
 
+/* True: a file of counters can be read that could not: its figures are of before. */
+static bool
+look_hidden(struct alarms *a)
+{
+	bool shown = false, hidden;
+
+	for (size_t i = 0; i < COUNTERS_FRONTENDS; i++) {
+		hidden = counters_all_why(a->counters, i) != NULL &&
+		    !counters_all_absent(a->counters, i);
+		shown |= a->hidden[i] && !hidden;
+		a->hidden[i] = hidden;
+	}
+	return shown;
+}
+
 void
 look_rates(struct alarms *a)
 {
 	const struct settings *s = alarms_settings(a);
 	uint32_t limit = alarms_key(a, KEY_REFUSAL_RATE);
 	time_t now = time(NULL);
+	bool shown;
 
 	if (s == NULL || a->counters == NULL)
 		return;
 	counters_all_refresh(a->counters);
+	shown = look_hidden(a);
 	for (size_t k = 0; k < 2; k++)
 		for (size_t i = 0; a->rate[k] != NULL &&
 		    i < settings_count(s, rate_section[k]); i++) {
 			const char *name = settings_name(s, settings_at(s, rate_section[k], i));
 			struct rate_memory *m = &a->rate[k][i];
 
+			m->based &= !shown;
 			if (detect_refusals(m, rate_section[k], name,
 			    refused_ever(a, rate_section[k], name), limit, now, alarms_raise, a))
 				memory_set_rate(&a->memory, rate_section[k], name, m->told);
 		}
 }
 
-void
-look_settings_changed(struct alarms *a, const struct settings *before)
+/* What is known of the files of a certificate that was there before. */
+static void
+carry_cert(const struct alarms *a, const struct settings *before, const struct rule *r,
+    struct cert_files *c)
 {
 	const struct settings *s = alarms_settings(a);
 
+	for (size_t i = 0; before != NULL && i < a->ncert; i++) {
+		const struct rule *old = cert_rule(before, i);
+		const char *was = settings_text(before, old, KEY_FILE);
+		const char *is = settings_text(s, r, KEY_FILE);
+
+		if (old->section != r->section ||
+		    strcmp(settings_name(before, old), settings_name(s, r)) != 0)
+			continue;
+		c->looked = a->cert[i].looked;
+		c->changed = a->cert[i].changed;
+		memcpy(c->id, a->cert[i].id, sizeof(c->id));
+		if (was == NULL || is == NULL || strcmp(was, is) != 0)
+			c->changed = alarms_clock();
+	}
+}
+
+static void
+carry_certs(struct alarms *a, const struct settings *before)
+{
+	const struct settings *s = alarms_settings(a);
+	size_t n = settings_count(s, SEC_CERTIFICATE) + settings_count(s, SEC_CA);
+	struct cert_files *cert = calloc(n + 1, sizeof(*cert));
+
+	if (cert == NULL)
+		n = 0;
+	for (size_t i = 0; i < n; i++)
+		carry_cert(a, before, cert_rule(s, i), &cert[i]);
 	free(a->cert);
-	a->ncert = settings_count(s, SEC_CERTIFICATE) + settings_count(s, SEC_CA);
-	if ((a->cert = calloc(a->ncert + 1, sizeof(*a->cert))) == NULL)
-		a->ncert = 0;
-	if (a->counters != NULL)
+	a->cert = cert;
+	a->ncert = n;
+}
+
+void
+look_settings_changed(struct alarms *a, const struct settings *before)
+{
+	carry_certs(a, before);
+	memory_keep(&a->memory, alarms_settings(a));
+	if (a->counters != NULL) {
 		counters_all_refresh(a->counters);
+		if (before == NULL)
+			(void)look_hidden(a);
+	}
 	for (size_t k = 0; k < 2; k++)
 		carry_rates(a, k, before);
 	/* A manager that sets much is not followed by a probe for each. */
@@ -247,10 +345,37 @@ end_target(struct alarms *a, size_t i, FILE *f)
 	m = memory_listener(&a->memory, addr_format_listener(&t->listener, listener), t->sni);
 	if (m != NULL) {
 		told = m->told;
-		again = detect_listener(m, t, &want, r, found, n, now, alarms_raise, a);
+		m->here = true;
+		again = detect_listener(m, t, &want, r, found, n,
+		    file_fresh(a, want.certificate, a->round.began[i]), now, alarms_raise, a);
 		a->memory.changed |= m->told != told;
 	}
 	return again;
+}
+
+/* What was wrong and is not any more, of listeners that are there and of those that went. */
+static void
+end_listeners(struct alarms *a)
+{
+	struct alarm_memory *m = &a->memory;
+
+	for (size_t i = 0; i < m->nlistener; i++)
+		if (!m->listener[i].here)
+			detect_listener_gone(&m->listener[i]);
+	for (size_t i = 0; i < m->nlistener; i++)
+		if (m->listener[i].over != 0)
+			detect_listener_over(m->listener, m->nlistener, i, time(NULL), alarms_raise, a);
+	memory_keep_listeners(m);
+}
+
+/* What is left out is said once. */
+static void
+say_left(struct alarms *a)
+{
+	if (a->round.left > 0 && !a->left_told)
+		log_line(LOG_WARNING, "%zu listeners and names of certificates are not probed: %d at most "
+		    "are, listeners first", a->round.left, PROBE_TARGETS_MAX);
+	a->left_told = a->round.left > 0;
 }
 
 static void
@@ -264,8 +389,12 @@ end_round(struct alarms *a)
 	if (!alarm_file_open(&f, a->probe_path))
 		f.to = NULL;
 	a->faults = 0;
+	for (size_t i = 0; i < a->memory.nlistener; i++)
+		a->memory.listener[i].here = false;
 	for (size_t i = 0; i < a->round.n; i++)
 		again |= end_target(a, i, f.to);
+	end_listeners(a);
+	say_left(a);
 	if (f.to != NULL && !alarm_file_close(&f))
 		log_line(LOG_WARNING, "%s: %s", a->probe_path, strerror(errno));
 	a->probed = time(NULL);

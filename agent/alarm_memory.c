@@ -19,14 +19,16 @@ memory_free(struct alarm_memory *m)
 
 /* One more, all zeroes, at the end of the array of n that a pointer at `array` leads to. */
 static void *
-grow(void *array, size_t *n, size_t size)
+grow(struct alarm_memory *m, void *array, size_t *n, size_t size)
 {
 	void *old;
 	char *more;
 
 	memcpy(&old, array, sizeof(old));
-	if (*n >= MEMORY_MAX || (more = reallocarray(old, *n + 1, size)) == NULL)
+	if (*n >= MEMORY_MAX || (more = reallocarray(old, *n + 1, size)) == NULL) {
+		m->full = true;
 		return NULL;
+	}
 	memcpy(array, &more, sizeof(more));
 	return memset(more + size * (*n)++, 0, size);
 }
@@ -39,7 +41,7 @@ memory_cert(struct alarm_memory *m, enum section section, const char *name)
 	for (size_t i = 0; i < m->ncert; i++)
 		if (m->cert[i].section == section && strcmp(m->cert[i].name, name) == 0)
 			return &m->cert[i];
-	if ((c = grow(&m->cert, &m->ncert, sizeof(*c))) == NULL)
+	if ((c = grow(m, &m->cert, &m->ncert, sizeof(*c))) == NULL)
 		return NULL;
 	c->section = section;
 	c->mark = MARK_NONE;
@@ -56,11 +58,41 @@ memory_listener(struct alarm_memory *m, const char *listener, const char *sni)
 		if (strcmp(m->listener[i].listener, listener) == 0 &&
 		    strcmp(m->listener[i].sni, sni) == 0)
 			return &m->listener[i];
-	if ((l = grow(&m->listener, &m->nlistener, sizeof(*l))) == NULL)
+	if ((l = grow(m, &m->listener, &m->nlistener, sizeof(*l))) == NULL)
 		return NULL;
 	snprintf(l->listener, sizeof(l->listener), "%s", listener);
 	snprintf(l->sni, sizeof(l->sni), "%s", sni);
 	return l;
+}
+
+void
+memory_keep(struct alarm_memory *m, const struct settings *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->ncert; i++)
+		if (settings_find(s, (enum section)m->cert[i].section, m->cert[i].name) != NULL)
+			m->cert[n++] = m->cert[i];
+	m->changed |= n != m->ncert;
+	m->ncert = n;
+	n = 0;
+	for (size_t i = 0; i < m->nrate; i++)
+		if (settings_find(s, m->rate[i].section, m->rate[i].name) != NULL)
+			m->rate[n++] = m->rate[i];
+	m->changed |= n != m->nrate;
+	m->nrate = n;
+}
+
+void
+memory_keep_listeners(struct alarm_memory *m)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->nlistener; i++)
+		if (m->listener[i].here)
+			m->listener[n++] = m->listener[i];
+	m->changed |= n != m->nlistener;
+	m->nlistener = n;
 }
 
 static size_t
@@ -89,7 +121,7 @@ memory_set_rate(struct alarm_memory *m, enum section section, const char *name, 
 	m->changed = true;
 	if (!told && i < m->nrate)
 		m->rate[i] = m->rate[--m->nrate];
-	else if (told && i == m->nrate && (r = grow(&m->rate, &m->nrate, sizeof(*r))) != NULL) {
+	else if (told && i == m->nrate && (r = grow(m, &m->rate, &m->nrate, sizeof(*r))) != NULL) {
 		r->section = section;
 		snprintf(r->name, sizeof(r->name), "%s", name);
 	}

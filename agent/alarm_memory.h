@@ -22,6 +22,7 @@ struct alarm_memory {
 	size_t ncert, nlistener, nrate;
 	bool rejected;			/* the settings are, and it was told */
 	bool changed;			/* since it was saved */
+	bool full;			/* something found no place: not kept over a restart */
 };
 
 void memory_free(struct alarm_memory *);
@@ -32,6 +33,11 @@ bool memory_save(struct alarm_memory *, const char *path);	/* false: errno says 
 struct cert_memory *memory_cert(struct alarm_memory *, enum section, const char *name);
 struct listener_memory *memory_listener(struct alarm_memory *, const char *listener,
     const char *sni);
+
+/* Certificates and rules that the settings do not have any more. */
+void memory_keep(struct alarm_memory *, const struct settings *);
+/* Listeners and names that were not `here`. */
+void memory_keep_listeners(struct alarm_memory *);
 
 bool memory_rate(const struct alarm_memory *, enum section, const char *name);
 void memory_set_rate(struct alarm_memory *, enum section, const char *name, bool told);

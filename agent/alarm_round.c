@@ -26,10 +26,13 @@ round_start(struct round *r, const struct settings *s)
 {
 	struct round fresh = { .running = true };
 
-	fresh.n = probe_targets(s, ROUND_NAMES, &fresh.target);
-	if (fresh.n == 0 || (fresh.result = calloc(fresh.n, sizeof(*fresh.result))) == NULL) {
-		if (fresh.n > 0)
-			free(fresh.target);
+	fresh.n = probe_targets(s, ROUND_NAMES, &fresh.target, &fresh.left);
+	if (fresh.n == 0)
+		return false;
+	fresh.result = calloc(fresh.n, sizeof(*fresh.result));
+	fresh.began = calloc(fresh.n, sizeof(*fresh.began));
+	if (fresh.result == NULL || fresh.began == NULL) {
+		round_free(&fresh);
 		return false;
 	}
 	for (size_t i = 0; i < fresh.n; i++)
@@ -71,6 +74,15 @@ round_wait(const struct round *r)
 	return wait;
 }
 
+static int64_t
+clock_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
 static bool
 step_slot(struct round *r, size_t k)
 {
@@ -78,6 +90,7 @@ step_slot(struct round *r, size_t k)
 		if (r->next == r->n)
 			return false;
 		r->slot[k].i = r->next++;
+		r->began[r->slot[k].i] = clock_ms();
 		r->slot[k].probe = probe_start(&r->target[r->slot[k].i], PROBE_TIMEOUT_MS);
 		if (r->slot[k].probe == NULL) {
 			snprintf(r->result[r->slot[k].i].error, PROBE_TEXT, "out of memory");
@@ -132,5 +145,6 @@ round_free(struct round *r)
 		probe_free(r->slot[k].probe);
 	free(r->target);
 	free(r->result);
+	free(r->began);
 	memset(r, 0, sizeof(*r));
 }

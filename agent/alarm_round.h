@@ -14,6 +14,8 @@
 struct round {
 	struct probe_target *target;
 	struct probe_result *result;	/* of the targets, once it has ended */
+	int64_t *began;			/* ms of a monotonic clock: when each was asked */
+	size_t left;			/* names and listeners that are too many to be probed */
 	size_t n, next;
 	bool running;
 	struct {

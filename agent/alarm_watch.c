@@ -18,6 +18,7 @@
 #define KEEP_MS		5000	/* a large file is not copied at each of many changes */
 #define KEEP_LARGE	(256u << 10)
 #define READ_MAX	64	/* records taken from a socket in one step */
+#define BURST_MAX	20	/* modes of one change that are logged one by one */
 
 int64_t
 alarms_clock(void)
@@ -50,7 +51,9 @@ alarms_raise(void *arg, const struct event *e)
 	bool calm = e->kind == ALARM_MODE || e->kind == ALARM_ACCEPTED ||
 	    e->kind == ALARM_RENEWED || e->kind == ALARM_FINE;
 
-	log_line(calm ? LOG_NOTICE : LOG_WARNING, "%s", event_text(e, text, sizeof(text)));
+	/* A new list of 100,000 domains is one change, and not as many lines. */
+	if (e->kind != ALARM_MODE || a->burst++ < BURST_MAX)
+		log_line(calm ? LOG_NOTICE : LOG_WARNING, "%s", event_text(e, text, sizeof(text)));
 	if (alarms_key(a, KEY_NOTIFY) != 0)
 		queue_raise(&a->queue, e, alarms_key(a, KEY_NOTIFY_RATE), alarms_clock() / 1000);
 }
@@ -85,6 +88,11 @@ keep_soon(struct alarms *a)
 static void
 keep(struct alarms *a)
 {
+	/* First what waits to be told: it is told twice rather than never. */
+	if (a->queue.changed && !queue_save(&a->queue, a->queue_path)) {
+		a->keep = alarms_clock() + KEEP_MS;
+		return;
+	}
 	if (!seen_save(a->seen_path, a->ini, settings_id(held_settings(a->before))) && errno != 0 &&
 	    !a->complained)
 		log_line(LOG_WARNING, "%s cannot be written: %s; modes that change while no agent "
@@ -98,8 +106,11 @@ compare(struct alarms *a)
 	const struct settings *s = alarms_settings(a);
 	enum changer by = changer_of(a, settings_id(s));
 
+	a->burst = 0;
 	detect_modes(held_settings(a->before), s, by == BY_UNKNOWN ? BY_EDITOR : by, time(NULL),
 	    alarms_raise, a);
+	if (a->burst > BURST_MAX)
+		log_line(LOG_NOTICE, "and %zu modes more by the same change", a->burst - BURST_MAX);
 	held_unref(a->before);
 	a->before = hold_ref(&a->hold);
 	a->compare = 0;
@@ -238,19 +249,21 @@ say(struct alarms *a, const struct word *w)
 static void
 write_channel(struct alarms *a)
 {
-	const struct event *e = queue_head(&a->queue);
 	struct word w = { .kind = WORD_FIGURES };
+	const struct event *e;
 
 	w.u.figures = a->queue.figures;
 	w.u.figures.probed = a->probed;
 	w.u.figures.faults = a->faults;
 	if (memcmp(&w.u.figures, &a->told, sizeof(a->told)) != 0 && say(a, &w))
 		a->told = w.u.figures;
-	if (e == NULL || a->asked)
+	if (a->asked || (e = queue_next(&a->queue, alarms_key(a, KEY_NOTIFY_RATE),
+	    alarms_clock() / 1000)) == NULL)
 		return;
 	w = (struct word){ .kind = WORD_EVENT };
 	w.u.event = *e;
-	a->asked = say(a, &w);
+	if ((a->asked = say(a, &w)))
+		queue_given(&a->queue);
 }
 
 int
@@ -296,12 +309,18 @@ alarms_forget(struct alarms *a)
 static void
 save(struct alarms *a, bool now)
 {
-	bool good = true;
+	bool good = true, tried = false;
 
-	if (a->queue.changed && (now || a->memory.changed))
+	if (a->queue.changed && (now || a->memory.changed)) {
 		good = queue_save(&a->queue, a->queue_path);
-	if (good && a->memory.changed)
+		tried = true;
+	}
+	if (good && a->memory.changed) {
 		good = memory_save(&a->memory, a->state_path);
+		tried = true;
+	}
+	if (!tried)
+		return;
 	if (!good && !a->complained)
 		log_line(LOG_WARNING, "%s cannot be written: %s; a restart will forget what was "
 		    "told", a->dir, strerror(errno));
@@ -368,6 +387,10 @@ alarms_step(struct alarms *a)
 	if (second)
 		a->second = now + 1000;
 	save(a, second);
+	if (a->memory.full && !a->full_told)
+		log_line(LOG_WARNING, "more than %d certificates, listeners or rules: of the rest no alarm "
+		    "can be remembered, and none is raised", MEMORY_MAX);
+	a->full_told = a->memory.full;
 	write_channel(a);
 }
 

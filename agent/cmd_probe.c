@@ -187,7 +187,7 @@ cmd_probe(struct cmd *c, int argc, char **argv)
 	struct probe_target *targets = NULL;
 	struct settings *s;
 	struct addr address;
-	size_t n;
+	size_t n, left = 0;
 	unsigned seconds = PROBE_TIMEOUT_MS / 1000;
 	int status;
 
@@ -205,7 +205,10 @@ cmd_probe(struct cmd *c, int argc, char **argv)
 	if ((s = cmd_settings(c)) == NULL)
 		return EXIT_FAILED;
 	n = listener != NULL ? probe_targets_at(s, &address, NAMES_EACH, &targets) :
-	    probe_targets(s, NAMES_EACH, &targets);
+	    probe_targets(s, NAMES_EACH, &targets, &left);
+	if (left > 0)
+		fprintf(stderr, "tlsward: %zu listeners and names of certificates are left out: %d at most "
+		    "are probed; name one with --listener\n", left, PROBE_TARGETS_MAX);
 	status = n == 0 ? cmd_error("out of memory") : look_at_all(c, s, targets, n,
 	    (int)seconds * 1000);
 	free(targets);

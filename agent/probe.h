@@ -90,10 +90,12 @@ bool probe_run(const struct probe_target *, int timeout_ms, struct probe_result 
 /*
  * A target for each [listener] ("*:25" where there is none) and, for each name
  * that a [certificate] other than the listener's lists, one more with that name:
- * `names` bounds those of one certificate.  free(3) *out.  Returns how many;
- * 0: out of memory.
+ * `names` bounds those of one certificate.  No more than PROBE_TARGETS_MAX, the
+ * listeners before the names; *left (may be NULL): how many listeners and names
+ * that leaves out.  free(3) *out.  Returns how many; 0: out of memory.
  */
-size_t probe_targets(const struct settings *, size_t names, struct probe_target **out);
+size_t probe_targets(const struct settings *, size_t names, struct probe_target **out,
+    size_t *left);
 /* The same for one listener, which the settings may not have. */
 size_t probe_targets_at(const struct settings *, const struct addr *listener, size_t names,
     struct probe_target **out);

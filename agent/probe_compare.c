@@ -24,6 +24,8 @@ const char *const probe_words[PROBE_FINDINGS] = {
 struct targets {
 	struct probe_target *t;
 	size_t n, size;
+	size_t room;		/* for names */
+	size_t left;		/* what found no room */
 };
 
 static struct probe_target *
@@ -31,8 +33,10 @@ add(struct targets *list, const struct addr *listener)
 {
 	struct probe_target *more;
 
-	if (list->n == PROBE_TARGETS_MAX)
+	if (list->n == PROBE_TARGETS_MAX) {
+		list->left++;
 		return NULL;
+	}
 	if (list->n == list->size) {
 		more = realloc(list->t, (list->size * 2 + 8) * sizeof(*more));
 		if (more == NULL)
@@ -84,13 +88,20 @@ add_names(const struct settings *s, const struct rule *certificate, const struct
 	while (max > 0 && (name = list_next_name(&names)) != NULL) {
 		if (!its_own(s, certificate, base, name))
 			continue;
+		if (list->room == 0) {
+			list->left++;
+			max--;
+			continue;
+		}
 		if ((t = add(list, listener)) == NULL)
 			return;
+		list->room--;
 		/* ".x" and "*.x" stand for names below x: one of those. */
 		dot = name[0] == '*' ? name + 1 : name;
 		n = snprintf(t->sni, sizeof(t->sni), "%s%s", dot[0] == '.' ? "probe" : "", dot);
 		if (n < 0 || (size_t)n > NAME_MAX_LEN) {
 			list->n--;
+			list->room++;
 			continue;
 		}
 		snprintf(t->certificate, sizeof(t->certificate), "%.64s", settings_name(s, certificate));
@@ -120,7 +131,7 @@ size_t
 probe_targets_at(const struct settings *s, const struct addr *listener, size_t names,
     struct probe_target **out)
 {
-	struct targets list = { 0 };
+	struct targets list = { .room = PROBE_TARGETS_MAX - 1 };
 
 	add_listener(s, listener, names, &list);
 	*out = list.t;
@@ -128,20 +139,25 @@ probe_targets_at(const struct settings *s, const struct addr *listener, size_t n
 }
 
 size_t
-probe_targets(const struct settings *s, size_t names, struct probe_target **out)
+probe_targets(const struct settings *s, size_t names, struct probe_target **out, size_t *left)
 {
 	struct addr any = { .family = ADDR_ANY, .port = PROBE_PORT };
+	size_t listeners = settings_count(s, SEC_LISTENER);
 	struct targets list = { 0 };
 	const struct rule *r;
 	struct addr at;
 
+	list.room = listeners == 0 ? PROBE_TARGETS_MAX - 1 :
+	    listeners < PROBE_TARGETS_MAX ? PROBE_TARGETS_MAX - listeners : 0;
 	for (size_t i = 0; (r = settings_at(s, SEC_LISTENER, i)) != NULL; i++) {
 		at = settings_addr(s, r);
 		add_listener(s, &at, names, &list);
 	}
-	if (settings_count(s, SEC_LISTENER) == 0)
+	if (listeners == 0)
 		add_listener(s, &any, names, &list);
 	*out = list.t;
+	if (left != NULL)
+		*left = list.left;
 	return list.n;
 }
 

@@ -19,7 +19,7 @@ probe_seen_set(struct probe_seen *p, const struct probe_target *t,
     const struct probe_expect *want, const struct probe_result *r,
     const struct probe_found *found, size_t nfound, time_t now)
 {
-	bool other = false;
+	bool other = false, same = r->tls && memcmp(r->chain[0], want->chain[0], 32) == 0;
 
 	memset(p, 0, sizeof(*p));
 	addr_format_listener(&t->listener, p->listener);
@@ -31,8 +31,10 @@ probe_seen_set(struct probe_seen *p, const struct probe_target *t,
 		other |= found[i].what == PROBE_OTHER_CERTIFICATE;
 	p->certified = r->tls;
 	memcpy(p->fingerprint, r->chain[0], sizeof(p->fingerprint));
-	p->shown = !r->tls || want->certificate[0] == '\0' || want->file_error[0] != '\0' ?
-	    SHOWN_UNKNOWN : other ? SHOWN_OTHER : SHOWN_SAME;
+	/* A server that does not choose by name shows another, which is no fault. */
+	p->shown = !r->tls || want->certificate[0] == '\0' || want->chain_len == 0 ||
+	    want->file_error[0] != '\0' ? SHOWN_UNKNOWN :
+	    other ? SHOWN_OTHER : same ? SHOWN_SAME : SHOWN_UNKNOWN;
 	p->tls = r->tls && r->version >= TLS_1_0 ? (int)(r->version - TLS_1_0) + 2 : 1;
 	p->asks = !r->tls ? 1 : r->insists ? 4 : r->asks ? 3 : 2;
 	for (size_t i = 0; i < nfound; i++) {

@@ -6,6 +6,7 @@
 #include "snmp_objects.h"	/* and the library's headers, which must come in this order */
 #include <net-snmp/agent/net-snmp-agent-includes.h>
 
+#include "probe_file.h"
 #include "snmp_log.h"
 #include "snmp_notify.h"
 
@@ -16,7 +17,8 @@
 #define TRIES		3	/* of one that snmpd answers with an error */
 
 /* The groups of tlswardObjects that bindings come from. */
-enum { GROUP_SETTINGS = 3, GROUP_LISTENER = 7, GROUP_CERTIFICATE = 10, GROUP_NOTIFY = 15 };
+enum { GROUP_SETTINGS = 3, GROUP_LISTENER = 7, GROUP_CERTIFICATE = 10, GROUP_NOTIFY = 15,
+	GROUP_PROBES };
 
 /* tlswardNotify. */
 enum {
@@ -127,6 +129,14 @@ index_listener(struct bindings *b, const char *listener)
 	b->nindex = 3 + len;
 }
 
+static bool
+has_row(const char *listener)
+{
+	const struct settings *s = view_settings(view);
+
+	return s != NULL && settings_find(s, SEC_LISTENER, listener) != NULL;
+}
+
 /* ---- each notification ---- */
 
 static void
@@ -191,11 +201,16 @@ bind_certificate(struct bindings *b, const struct event *e)
 static void
 bind_listener(struct bindings *b, const struct event *e)
 {
-	index_listener(b, e->listener);
+	u_long faults = figures.faults;
+
 	bind_rule(b, e);
-	bind_integer(b, GROUP_LISTENER, 22, e->kind == ALARM_FINE ? 2 : 3);
-	if (e->kind != ALARM_FINE)
-		bind_text(b, GROUP_NOTIFY, NOTIFY_TEXT, e->text);
+	bind_text(b, GROUP_NOTIFY, NOTIFY_TEXT, e->text);
+	bind_value(b, GROUP_PROBES, 3, ASN_GAUGE, &faults, sizeof(faults));
+	/* Without any [listener], or when it was taken out, there is no row to lead to. */
+	if (!has_row(e->listener))
+		return;
+	index_listener(b, e->listener);
+	bind_integer(b, GROUP_LISTENER, 22, e->kind == ALARM_FINE ? PROBE_FINE : PROBE_FAULT);
 }
 
 static void

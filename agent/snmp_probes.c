@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,14 +33,28 @@ look(const struct view *v)
 	seen.id = id;
 }
 
+/* What it shows when asked for no name, and what is wrong under any. */
 const struct probe_seen *
 probes_listener(const struct view *v, const char *listener)
 {
+	static struct probe_seen all;
+	const struct probe_seen *plain = NULL, *bad = NULL;
+
 	look(v);
-	for (size_t i = 0; i < seen.n; i++)
-		if (seen.at[i].sni[0] == '\0' && strcmp(seen.at[i].listener, listener) == 0)
-			return &seen.at[i];
-	return NULL;
+	for (size_t i = 0; i < seen.n; i++) {
+		if (strcmp(seen.at[i].listener, listener) != 0)
+			continue;
+		if (seen.at[i].sni[0] == '\0')
+			plain = &seen.at[i];
+		if (seen.at[i].state == PROBE_FAULT && (bad == NULL || seen.at[i].sni[0] == '\0'))
+			bad = &seen.at[i];
+	}
+	if (plain == NULL || bad == NULL || bad == plain)
+		return plain;
+	all = *plain;
+	all.state = PROBE_FAULT;
+	snprintf(all.text, sizeof(all.text), "asked for %s: %.*s", bad->sni, 240, bad->text);
+	return &all;
 }
 
 const struct probe_seen *

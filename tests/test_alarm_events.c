@@ -139,6 +139,28 @@ clock_set(void **state)
 	expect(1, ALARM_EXPIRED);
 }
 
+/* Some days ahead, told that it has ended, then set right: what is due comes. */
+static void
+clock_mended(void **state)
+{
+	struct cert_memory m = unknown();
+
+	(void)state;
+	look(&m, 1, CERT_STATE_OK, T0 - 40 * DAY);
+	look(&m, 1, CERT_STATE_OK, T0 + DAY);
+	expect(1, ALARM_EXPIRED);
+	look(&m, 1, CERT_STATE_OK, T0 - 10 * DAY);
+	look(&m, 1, CERT_STATE_OK, T0 - 10 * DAY + DAY / 2);
+	expect(0, ALARM_NONE);		/* it may be set forward again */
+	look(&m, 1, CERT_STATE_OK, T0 - 8 * DAY);
+	expect(0, ALARM_NONE);
+	look(&m, 1, CERT_STATE_OK, T0 - 6 * DAY);
+	assert_int_equal(seen[0].days, 6);
+	expect(1, ALARM_EXPIRING);
+	look(&m, 1, CERT_STATE_OK, T0 + 1);
+	expect(1, ALARM_EXPIRED);
+}
+
 static void
 renewal(void **state)
 {
@@ -222,39 +244,157 @@ modes(void **state)
 
 /* ---- listeners, refusals ---- */
 
+static struct probe_expect want = { .mode = MODE_OFFER, .certificate = "mx", .file = "/mx.pem" };
+static struct probe_found gone = { .what = PROBE_UNREACHABLE, .text = "gone" };
+static struct probe_found cut_short = { .what = PROBE_TLS_FAILED, .text = "cut" };
+static struct probe_found two[] = { { .what = PROBE_OTHER_CERTIFICATE, .text = "other" },
+    { .what = PROBE_NOT_VERIFYING, .text = "lets in" } };
+
+/* What a round found of one target; `error`: it did not come to an end. */
+static bool
+probed(struct listener_memory *m, const struct probe_found *found, size_t n, const char *error,
+    bool fresh)
+{
+	static struct probe_target t;
+	static struct probe_result r;
+
+	assert_true(addr_listener(m->listener, strlen(m->listener), &t.listener));
+	snprintf(t.sni, sizeof(t.sni), "%s", m->sni);
+	snprintf(r.error, sizeof(r.error), "%s", error);
+	r.reachable = n == 0 || found[0].what != PROBE_UNREACHABLE;
+	r.tls = r.reachable && error[0] == '\0';
+	r.chain[0][0] = 9;
+	m->here = true;
+	return detect_listener(m, &t, &want, &r, found, n, fresh, T0, take, NULL);
+}
+
 static void
 listeners(void **state)
 {
 	struct listener_memory m = { .listener = "192.0.2.1:25" };
-	static struct probe_target t;
-	static struct probe_expect want = { .certificate = "mx", .file = "/mx.pem" };
-	static struct probe_result r;
-	struct probe_found gone = { .what = PROBE_UNREACHABLE, .text = "gone" };
-	struct probe_found two[] = { { .what = PROBE_OTHER_CERTIFICATE, .text = "other" },
-	    { .what = PROBE_NOT_VERIFYING, .text = "lets in" } };
 
 	(void)state;
-	assert_true(addr_listener("192.0.2.1:25", 12, &t.listener));
-	r.chain[0][0] = 9;
-	assert_false(detect_listener(&m, &t, &want, &r, NULL, 0, T0, take, NULL));
+	assert_false(probed(&m, NULL, 0, "", false));
 	expect(0, ALARM_NONE);
-	assert_true(detect_listener(&m, &t, &want, &r, &gone, 1, T0, take, NULL));
+	assert_true(probed(&m, &gone, 1, "gone", false));
 	expect(0, ALARM_NONE);
-	assert_true(detect_listener(&m, &t, &want, &r, &gone, 1, T0, take, NULL));
+	assert_true(probed(&m, &gone, 1, "gone", false));
 	assert_string_equal(seen[0].listener, "192.0.2.1:25");
 	expect(1, ALARM_FAULT);
-	detect_listener(&m, &t, &want, &r, &gone, 1, T0, take, NULL);
+	probed(&m, &gone, 1, "gone", false);
 	expect(0, ALARM_NONE);
-	detect_listener(&m, &t, &want, &r, two, 2, T0, take, NULL);
+	probed(&m, two, 2, "", false);
 	assert_int_equal(seen[0].kind, ALARM_NOT_SHOWN);
 	assert_string_equal(seen[0].name, "mx");
 	assert_int_equal(seen[0].shown[0], 9);
 	assert_string_equal(seen[1].name, "192.0.2.1:25");
 	expect(2, ALARM_NOT_VERIFYING);
-	detect_listener(&m, &t, &want, &r, two, 2, T0, take, NULL);
+	detect_listener_over(&m, 1, 0, T0, take, NULL);		/* it can be reached, but */
+	assert_non_null(strstr(seen[0].text, "other"));
+	assert_non_null(strstr(seen[0].text, "unreachable"));
+	expect(1, ALARM_FAULT);
+	probed(&m, two, 2, "", false);
+	detect_listener_over(&m, 1, 0, T0, take, NULL);
 	expect(0, ALARM_NONE);
-	assert_false(detect_listener(&m, &t, &want, &r, NULL, 0, T0, take, NULL));
+	assert_false(probed(&m, NULL, 0, "", false));
+	expect(0, ALARM_NONE);
+	detect_listener_over(&m, 1, 0, T0, take, NULL);
 	expect(1, ALARM_FINE);
+}
+
+/* A probe that is cut short, or comes to nobody, takes nothing back. */
+static void
+listener_again(void **state)
+{
+	struct listener_memory m = { .listener = "192.0.2.1:25" };
+
+	(void)state;
+	probed(&m, &two[1], 1, "", false);
+	expect(1, ALARM_NOT_VERIFYING);
+	assert_true(probed(&m, &cut_short, 1, "cut", false));
+	probed(&m, &two[1], 1, "", false);
+	detect_listener_over(&m, 1, 0, T0, take, NULL);
+	expect(0, ALARM_NONE);
+	probed(&m, &cut_short, 1, "cut", false);
+	probed(&m, &cut_short, 1, "cut", false);
+	expect(1, ALARM_FAULT);
+	probed(&m, &gone, 1, "gone", false);
+	probed(&m, &gone, 1, "gone", false);
+	expect(1, ALARM_FAULT);
+	detect_listener_over(&m, 1, 0, T0, take, NULL);
+	expect(0, ALARM_NONE);
+	probed(&m, &two[1], 1, "", false);
+	expect(0, ALARM_NONE);
+	detect_listener_over(&m, 1, 0, T0, take, NULL);
+	assert_non_null(strstr(seen[0].text, "still at fault: lets in"));
+	assert_non_null(strstr(seen[0].text, "unreachable, tls-failed"));
+	expect(1, ALARM_FAULT);
+	probed(&m, NULL, 0, "", false);
+	detect_listener_over(&m, 1, 0, T0, take, NULL);
+	assert_non_null(strstr(seen[0].text, "not-verifying"));
+	expect(1, ALARM_FINE);
+}
+
+/* A listener is fine when no name of it is at fault, or when it is none any more. */
+static void
+listener_names(void **state)
+{
+	struct alarm_memory m = { 0 };
+	struct listener_memory *l;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		memory_listener(&m, "192.0.2.1:25", i == 0 ? "" : i == 1 ? "a.example" : "b.example");
+	memory_listener(&m, "192.0.2.2:25", "");
+	l = m.listener;
+	probed(&l[1], two, 1, "", false);
+	assert_non_null(strstr(seen[0].text, "asked for a.example: other"));
+	expect(1, ALARM_NOT_SHOWN);
+	probed(&l[2], two, 1, "", false);
+	probed(&l[3], two, 1, "", false);
+	nseen = 0;
+	probed(&l[1], NULL, 0, "", false);
+	detect_listener_over(l, m.nlistener, 1, T0, take, NULL);
+	assert_non_null(strstr(seen[0].text, "asked for b.example: other"));
+	assert_non_null(strstr(seen[0].text, "asked for a.example: other-certificate"));
+	assert_string_equal(seen[0].listener, "192.0.2.1:25");
+	expect(1, ALARM_FAULT);
+
+	/* The name goes, then the other listener. */
+	l[2].here = false;
+	detect_listener_gone(&l[2]);
+	detect_listener_over(l, m.nlistener, 2, T0, take, NULL);
+	assert_non_null(strstr(seen[0].text, "as the settings say again"));
+	expect(1, ALARM_FINE);
+	l[3].here = false;
+	detect_listener_gone(&l[3]);
+	detect_listener_over(l, m.nlistener, 3, T0, take, NULL);
+	assert_non_null(strstr(seen[0].text, "not in the settings"));
+	expect(1, ALARM_FINE);
+	memory_keep_listeners(&m);
+	assert_int_equal(m.nlistener, 1);	/* of the first, no name was probed */
+	probed(memory_listener(&m, "192.0.2.2:25", ""), two, 1, "", false);
+	expect(1, ALARM_NOT_SHOWN);		/* back, and at fault again */
+	memory_free(&m);
+}
+
+/* A renewal: the server has a moment; what it shows says nothing until then. */
+static void
+listener_fresh(void **state)
+{
+	struct listener_memory m = { .listener = "192.0.2.1:25" };
+
+	(void)state;
+	assert_true(probed(&m, two, 1, "", true));
+	expect(0, ALARM_NONE);
+	assert_true(probed(&m, two, 2, "", true));
+	expect(1, ALARM_NOT_VERIFYING);		/* that has nothing to do with it */
+	probed(&m, two, 1, "", false);
+	expect(1, ALARM_NOT_SHOWN);
+	probed(&m, NULL, 0, "", true);
+	assert_int_equal(m.told, 1u << PROBE_OTHER_CERTIFICATE);
+	probed(&m, NULL, 0, "", false);
+	assert_int_equal(m.told, 0);
 }
 
 static void
@@ -280,6 +420,17 @@ refusals(void **state)
 	expect(1, ALARM_REFUSALS);
 	detect_refusals(&m, SEC_PEER, "p.example", 9999, 0, T0, take, NULL);
 	expect(0, ALARM_NONE);
+	/* Counters that are out of sight for a while. */
+	detect_refusals(&m, SEC_PEER, "p.example", 9999, 10, T0, take, NULL);
+	detect_refusals(&m, SEC_PEER, "p.example", 40, 10, T0, take, NULL);
+	detect_refusals(&m, SEC_PEER, "p.example", 10003, 10, T0, take, NULL);
+	expect(0, ALARM_NONE);
+	detect_refusals(&m, SEC_PEER, "p.example", 10013, 10, T0, take, NULL);
+	expect(1, ALARM_REFUSALS);
+	/* Begun anew. */
+	detect_refusals(&m, SEC_PEER, "p.example", 0, 10, T0, take, NULL);
+	detect_refusals(&m, SEC_PEER, "p.example", 10, 10, T0, take, NULL);
+	expect(1, ALARM_REFUSALS);
 }
 
 /* ---- what is kept ---- */
@@ -376,6 +527,112 @@ queue(void **state)
 	queue_free(&q);
 }
 
+/* Beyond the rate, what lasts waits; what repeats does not. */
+static void
+throttle(void **state)
+{
+	struct event mode = { .kind = ALARM_MODE }, rate = { .kind = ALARM_REFUSALS };
+	struct event bad = { .kind = ALARM_UNUSABLE, .section = SEC_CERTIFICATE, .name = "mx" };
+	struct event good = { .kind = ALARM_RENEWED, .section = SEC_CERTIFICATE, .name = "mx" };
+	struct event other = { .kind = ALARM_UNUSABLE, .section = SEC_CERTIFICATE, .name = "b" };
+	struct event_queue q, again;
+	FILE *f;
+
+	(void)state;
+	assert_true(queue_init(&q));
+	queue_raise(&q, &mode, 2, 1000);
+	queue_raise(&q, &mode, 2, 1001);
+	queue_raise(&q, &bad, 2, 1002);
+	queue_raise(&q, &rate, 2, 1003);
+	queue_raise(&q, &good, 2, 1004);
+	assert_int_equal(q.figures.suppressed, 1);
+	for (uint32_t i = 1; i <= 2; i++) {
+		assert_int_equal(queue_next(&q, 2, 1005)->number, i);
+		queue_given(&q);
+		queue_done(&q, i);
+	}
+	assert_null(queue_next(&q, 2, 1006));
+	assert_null(queue_next(&q, 2, 1064));
+	assert_int_equal(queue_next(&q, 2, 1065)->kind, ALARM_UNUSABLE);
+	queue_given(&q);
+	queue_done(&q, 3);
+	assert_int_equal(queue_next(&q, 2, 1066)->kind, ALARM_RENEWED);
+
+	/* Full: the latest of an object instead of one before, else of what repeats. */
+	queue_raise(&q, &bad, 9999, 2000);
+	while (q.n < ALARM_QUEUE)
+		queue_raise(&q, &mode, 9999, 2000);
+	queue_raise(&q, &good, 9999, 2000);
+	assert_int_equal(q.n, ALARM_QUEUE);
+	assert_int_equal(q.figures.lost, 1);
+	assert_int_equal(q.at[q.first]->kind, ALARM_RENEWED);	/* the first may be on its way */
+	assert_int_equal(q.at[(q.first + 1) % ALARM_QUEUE]->kind, ALARM_MODE);
+	assert_int_equal(q.at[(q.first + q.n - 1) % ALARM_QUEUE]->kind, ALARM_RENEWED);
+	assert_int_equal(q.at[(q.first + q.n - 1) % ALARM_QUEUE]->number, q.last);
+	queue_raise(&q, &other, 9999, 2000);
+	assert_int_equal(q.at[(q.first + q.n - 1) % ALARM_QUEUE]->kind, ALARM_UNUSABLE);
+	assert_int_equal(q.figures.lost, 2);
+
+	/* A number that was given is not given again, also of an event that is lost. */
+	assert_true(queue_save(&q, path_of("queue")));
+	queue_raise(&q, &mode, 9999, 2000);
+	assert_int_equal(q.figures.lost, 3);
+	assert_true(q.changed);
+	assert_true(queue_save(&q, path_of("queue")));
+	assert_true(queue_init(&again));
+	queue_load(&again, path_of("queue"));
+	assert_int_equal(again.last, q.last);
+	assert_int_equal(again.n, ALARM_QUEUE);
+	queue_free(&again);
+
+	/* One of an agent whose events are of another size: only the number counts. */
+	f = fopen(path_of("queue"), "r+");
+	assert_non_null(f);
+	fseek(f, 16, SEEK_SET);
+	fwrite(&(uint32_t){ sizeof(struct event) + 8 }, 4, 1, f);
+	fclose(f);
+	assert_true(queue_init(&again));
+	queue_load(&again, path_of("queue"));
+	assert_int_equal(again.last, q.last);
+	assert_int_equal(again.n, 0);
+	queue_free(&again);
+	queue_free(&q);
+}
+
+/* What the settings do not have any more is forgotten: it may come back. */
+static void
+forgotten(void **state)
+{
+	struct settings *s = parse("[certificate mx]\nfile = /a.pem\nkey = /a.key\n[peer p.example]\n"
+	    "mode = require\n");
+	struct alarm_memory m = { 0 };
+
+	(void)state;
+	memory_cert(&m, SEC_CERTIFICATE, "mx")->mark = 7;
+	memory_cert(&m, SEC_CA, "mx");
+	memory_cert(&m, SEC_CERTIFICATE, "old");
+	memory_set_rate(&m, SEC_PEER, "q.example", true);
+	memory_set_rate(&m, SEC_PEER, "p.example", true);
+	m.changed = false;
+	memory_keep(&m, s);
+	assert_true(m.changed);
+	assert_int_equal(m.ncert, 1);
+	assert_int_equal(m.cert[0].mark, 7);
+	assert_int_equal(m.nrate, 1);
+	assert_true(memory_rate(&m, SEC_PEER, "p.example"));
+	memory_free(&m);
+	m.cert = calloc(MEMORY_MAX, sizeof(*m.cert));
+	assert_non_null(m.cert);
+	m.ncert = MEMORY_MAX - 1;
+	assert_non_null(memory_cert(&m, SEC_CERTIFICATE, "last"));
+	assert_false(m.full);
+	assert_null(memory_cert(&m, SEC_CERTIFICATE, "more"));
+	assert_int_equal(m.ncert, MEMORY_MAX);
+	assert_true(m.full);
+	memory_free(&m);
+	settings_free(s);
+}
+
 static int
 setup(void **state)
 {
@@ -398,12 +655,18 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(expiry, fresh),
 		cmocka_unit_test_setup(clock_set, fresh),
+		cmocka_unit_test_setup(clock_mended, fresh),
 		cmocka_unit_test_setup(renewal, fresh),
 		cmocka_unit_test_setup(modes, fresh),
 		cmocka_unit_test_setup(listeners, fresh),
+		cmocka_unit_test_setup(listener_again, fresh),
+		cmocka_unit_test_setup(listener_names, fresh),
+		cmocka_unit_test_setup(listener_fresh, fresh),
 		cmocka_unit_test_setup(refusals, fresh),
 		cmocka_unit_test_setup(memory, fresh),
 		cmocka_unit_test_setup(queue, fresh),
+		cmocka_unit_test_setup(throttle, fresh),
+		cmocka_unit_test_setup(forgotten, fresh),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

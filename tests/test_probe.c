@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "probe.h"
+#include "probe_file.h"
 #include "probe_certs.h"
 #include "read.h"
 
@@ -315,7 +316,7 @@ targets(const char *ini, size_t names, char *buf, size_t size)
 {
 	struct settings *s = parse(ini);
 	struct probe_target *t;
-	size_t n = probe_targets(s, names, &t);
+	size_t n = probe_targets(s, names, &t, NULL);
 	char address[ADDR_TEXT];
 	int len = 0;
 
@@ -354,7 +355,7 @@ test_targets(void **state)
 static void
 test_targets_bound(void **state)
 {
-	size_t size = 200000, len = 0, n;
+	size_t size = 200000, len = 0, n, left, plain = 0;
 	char *ini = malloc(size), address[ADDR_TEXT];
 	struct probe_target *t;
 	struct settings *s;
@@ -364,12 +365,58 @@ test_targets_bound(void **state)
 	for (int i = 0; i < 2000; i++)
 		len += (size_t)snprintf(ini + len, size - len, "[listener 10.0.%d.%d:25]\n", i / 250, i % 250);
 	s = parse(ini);
-	n = probe_targets(s, 8, &t);
+	n = probe_targets(s, 8, &t, &left);
 	assert_int_equal(n, PROBE_TARGETS_MAX);
+	assert_int_equal(left, 2000 - PROBE_TARGETS_MAX);
 	assert_string_equal(addr_format_listener(&t[0].listener, address), "10.0.0.0:25");
 	free(t);
 	settings_free(s);
+
+	/* No name is in the way of a listener. */
+	len = 0;
+	for (int i = 0; i < 1000; i++)
+		len += (size_t)snprintf(ini + len, size - len, "[listener 10.0.%d.%d:25]\n", i / 250, i % 250);
+	snprintf(ini + len, size - len, "[certificate a]\nfile = /a.pem\nkey = /a.key\n"
+	    "names = a.example, b.example\n");
+	s = parse(ini);
+	n = probe_targets(s, 8, &t, &left);
+	assert_int_equal(n, PROBE_TARGETS_MAX);
+	assert_int_equal(left, 3000 - PROBE_TARGETS_MAX);
+	for (size_t i = 0; i < n; i++)
+		plain += t[i].sni[0] == '\0';
+	assert_int_equal(plain, 1000);
+	free(t);
+	settings_free(s);
 	free(ini);
+}
+
+/* ---- what the tables say ---- */
+
+static void
+test_seen(void **state)
+{
+	struct probe_target t = { .sni = "b.example" };
+	struct probe_result *r = calloc(1, sizeof(*r));
+	struct probe_expect *e = calloc(1, sizeof(*e));
+	struct probe_found found = { .what = PROBE_OTHER_CERTIFICATE };
+	struct probe_seen p;
+
+	(void)state;
+	assert_non_null(r);
+	assert_non_null(e);
+	strcpy(e->certificate, "b");
+	e->chain_len = r->chain_len = 1;
+	e->chain[0][0] = r->chain[0][0] = 1;
+	r->tls = true;
+	probe_seen_set(&p, &t, e, r, NULL, 0, 1);
+	assert_int_equal(p.shown, SHOWN_SAME);
+	r->chain[0][0] = 2;		/* a server that does not choose by name: no finding */
+	probe_seen_set(&p, &t, e, r, NULL, 0, 1);
+	assert_int_equal(p.shown, SHOWN_UNKNOWN);
+	probe_seen_set(&p, &t, e, r, &found, 1, 1);
+	assert_int_equal(p.shown, SHOWN_OTHER);
+	free(r);
+	free(e);
 }
 
 /* ---- what is expected ---- */
@@ -454,6 +501,7 @@ main(void)
 		cmocka_unit_test(test_compare_long),
 		cmocka_unit_test(test_targets),
 		cmocka_unit_test(test_targets_bound),
+		cmocka_unit_test(test_seen),
 		cmocka_unit_test(test_expect),
 	};
 
