@@ -155,12 +155,21 @@ look_settings(struct alarms *a)
 	held_unref(was);
 }
 
+const char *
+alarms_new_dir(const struct alarms *a)
+{
+	const struct settings *s = alarms_settings(a);
+	const char *dir = s == NULL ? NULL : settings_place(s, SEC_SERVER, KEY_STATE_DIR);
+
+	return dir == NULL || strcmp(dir, a->state_dir) == 0 ? NULL : dir;
+}
+
 bool
 alarms_moved(const struct alarms *a)
 {
 	const struct settings *s = alarms_settings(a);
 
-	return s != NULL && (strcmp(settings_place(s, SEC_SERVER, KEY_STATE_DIR), a->state_dir) != 0 ||
+	return s != NULL && (alarms_new_dir(a) != NULL ||
 	    strcmp(settings_place(s, SEC_AGENT, KEY_AGENTX), a->agentx) != 0);
 }
 

@@ -24,6 +24,8 @@ struct alarms;
 struct alarms *alarms_new(const char *ini, const char *state_dir, const char *agentx);
 /* Do the settings name another state_dir or agentx by now? */
 bool alarms_moved(const struct alarms *);
+/* The state_dir that they name, if it is another; else NULL. */
+const char *alarms_new_dir(const struct alarms *);
 void alarms_free(struct alarms *);		/* saves what is not yet */
 
 size_t alarms_fds(const struct alarms *, struct pollfd fds[ALARM_FDS]);

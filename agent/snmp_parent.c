@@ -29,6 +29,7 @@ struct parent {
 	bool ending;
 	bool again;		/* ends for a new beginning: no signal asked for it */
 	int taken;		/* children in a row that ended with PARENT_TAKEN */
+	bool told;		/* why that cannot be yet */
 };
 
 static int64_t
@@ -162,6 +163,26 @@ take_time(struct parent *p)
 	return 0;
 }
 
+/* Where another agent is at work there is no beginning: all stays as it is. */
+static bool
+can_move(struct parent *p)
+{
+	const char *dir = alarms_new_dir(p->alarms);
+	long holder = 0;
+	int fd;
+
+	if (dir == NULL || (fd = parent_lock(dir, &holder)) != -1) {
+		if (dir != NULL && fd >= 0)
+			close(fd);
+		return true;
+	}
+	if (!p->told)
+		log_line(LOG_WARNING, "state_dir is %s now, where another tlsward-agent runs (process %ld): "
+		    "this one stays where it was until that one has ended", dir, holder);
+	p->told = true;
+	return false;
+}
+
 /* Waits for a signal, the clock, or what the alarms wait for. */
 static void
 turn(struct parent *p)
@@ -170,7 +191,7 @@ turn(struct parent *p)
 	int wait = take_time(p), least;
 	nfds_t n = 1;
 
-	if (p->alarms != NULL) {
+	if (p->alarms != NULL && !p->ending) {
 		n += alarms_fds(p->alarms, fd + 1);
 		least = alarms_wait(p->alarms);
 		if (wait == -1 || least < wait)
@@ -181,7 +202,9 @@ turn(struct parent *p)
 	if (p->alarms == NULL || p->ending)
 		return;
 	alarms_step(p->alarms);
-	if (alarms_moved(p->alarms)) {
+	if (!alarms_moved(p->alarms))
+		p->told = false;
+	else if (can_move(p)) {
 		log_line(LOG_NOTICE, "state_dir or agentx has changed: starting anew there");
 		p->again = true;
 		end_child(p);
@@ -194,6 +217,8 @@ parent_run(int (*child)(void *arg, int channel), void *arg, struct alarms *alarm
 	struct parent p = { .child = child, .arg = arg, .alarms = alarms };
 	sigset_t set;
 
+	/* Ignored by whoever started us, the end of a child would be told to nobody. */
+	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

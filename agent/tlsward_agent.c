@@ -8,10 +8,12 @@
 #include <getopt.h>
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "read.h"
@@ -27,6 +29,8 @@ struct options {
 	int lock;
 	int64_t began;			/* view_wall, of what work() began */
 	char *state_dir, *agentx;	/* as the settings have them */
+	bool ran;			/* it was at work, and begins anew */
+	bool waits;			/* which could not be yet */
 };
 
 static void
@@ -91,25 +95,30 @@ answer(void *arg, int channel)
 	return status;
 }
 
-/* A bad file is told at the start, all of it; one lock for each state_dir. */
+/*
+ * A bad file is told at the start, all of it; one lock for each state_dir.  When
+ * it is looked at again and again (waits), both are told once.
+ */
 static bool
 look_first(struct options *o)
 {
-	struct settings *s = settings_read(o->ini, false, read_report_file, stderr);
+	struct settings *s = settings_read(o->ini, false, o->waits ? NULL : read_report_file, stderr);
 	const char *dir;
 	long holder = 0;
 	bool go = true;
 
 	if (s == NULL) {
-		log_line(LOG_ERR, access(o->ini, F_OK) == 0 ? "%s: mend it and start again" :
-		    "%s: not started", o->ini);
+		if (!o->waits)
+			log_line(LOG_ERR, access(o->ini, F_OK) == 0 ? "%s: mend it and start again" :
+			    "%s: not started", o->ini);
 		return false;
 	}
 	dir = settings_place(s, SEC_SERVER, KEY_STATE_DIR);
 	o->lock = parent_lock(dir, &holder);
 	if (o->lock == -1) {
-		log_line(LOG_ERR, "another tlsward-agent runs for %s (process %ld): one is enough",
-		    dir, holder);
+		if (!o->waits)
+			log_line(LOG_ERR, "another tlsward-agent runs for %s (process %ld): one is "
+			    "enough", dir, holder);
 		go = false;
 	} else if (o->lock == -2)
 		log_line(LOG_WARNING, "no lock against a second agent in %s/agent: %s; "
@@ -130,8 +139,14 @@ work(struct options *o)
 	o->state_dir = o->agentx = NULL;
 	o->lock = -2;
 	o->began = view_wall();
-	if (!look_first(o))
+	if (!look_first(o)) {
+		o->waits = o->ran;
+		if (o->waits)
+			status = PARENT_AGAIN;
 		goto out;
+	}
+	o->waits = false;
+	o->ran = true;
 	if (o->state_dir != NULL && o->agentx != NULL)
 		alarms = alarms_new(o->ini, o->state_dir, o->agentx);
 	if (alarms != NULL)
@@ -145,6 +160,19 @@ out:
 	free(o->state_dir);
 	free(o->agentx);
 	return status;
+}
+
+/* One that has been at work waits for its settings.  True: it is asked to end. */
+static bool
+wait_second(void)
+{
+	const struct timespec second = { 1, 0 };
+	sigset_t set;
+
+	sigemptyset(&set);		/* parent_run has blocked them */
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	return sigtimedwait(&set, NULL, &second) != -1;
 }
 
 /* An absolute path that is there and that nobody can listen at is a slip. */
@@ -208,7 +236,10 @@ main(int argc, char **argv)
 		return 1;
 	log_line(LOG_NOTICE, "tlsward-agent %s for %s", TLSWARD_VERSION, o.ini);
 	while ((c = work(&o)) == PARENT_AGAIN)
-		;
+		if (o.waits && wait_second()) {
+			c = 0;
+			break;
+		}
 	log_line(LOG_NOTICE, "ended");
 	return c;
 }
