@@ -1,7 +1,11 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "alarm_detect.h"
+#include "alarm_memory.h"
+
+#define NEVER (36500L * 86400)	/* an end that a CRL does not have */
 
 static struct event
 event_of(enum alarm kind, enum section section, const char *name, time_t now)
@@ -29,12 +33,20 @@ detect_mark(long days_left, bool ended, const uint32_t *bounds, size_t n)
 	return mark;
 }
 
+static bool
+is_crl(const struct cert_memory *m)
+{
+	return strstr(m->name, MEMORY_CRL) != NULL;
+}
+
 static struct event
 event_of_cert(enum alarm kind, const struct cert_memory *m, const char *file,
     const struct cert_info *info, time_t now)
 {
 	struct event e = event_of(kind, (enum section)m->section, m->name, now);
 
+	if (is_crl(m))
+		*strstr(e.name, MEMORY_CRL) = '\0';
 	snprintf(e.file, sizeof(e.file), "%s", file);
 	e.state = info->state;
 	if (info->parsed) {
@@ -68,7 +80,8 @@ look_renewed(struct cert_memory *m, const char *file, const struct cert_info *in
 	if (other || m->fault != CERT_STATE_OK) {
 		e = event_of_cert(ALARM_RENEWED, m, file, info, now);
 		snprintf(e.text, sizeof(e.text), "%s, valid for %ld days",
-		    other ? "another certificate is in the file" : "it can be used again",
+		    other ? is_crl(m) ? "another CRL is in the file" :
+		    "another certificate is in the file" : "it can be used again",
 		    info->days_left);
 		raise(arg, &e);
 	}
@@ -84,12 +97,13 @@ look_expiry(struct cert_memory *m, const char *file, const struct cert_info *inf
 	int32_t mark = detect_mark(info->days_left, now > info->not_after, bounds, n);
 	struct event e;
 
-	if (m->told <= now)
+	if (m->told > now && m->looked != 0 && now > m->looked && now - m->looked <= ALARM_STEP)
+		m->behind += now - m->looked;
+	m->looked = m->told > now ? now : 0;
+	if (m->looked == 0)
 		m->behind = 0;
-	else if (m->behind == 0 || now < m->behind)
-		m->behind = now;
-	if (m->told - now > ALARM_TRUST || (m->behind != 0 && now - m->behind > 86400)) {
-		m->behind = 0;		/* a wrong clock had told */
+	if (m->told - now > ALARM_TRUST || m->behind > 86400) {
+		m->looked = m->behind = 0;	/* a wrong clock had told */
 		m->mark = mark < 0 ? MARK_NONE : mark;
 		m->told = mark == MARK_NONE ? 0 : now;
 	}
@@ -98,7 +112,9 @@ look_expiry(struct cert_memory *m, const char *file, const struct cert_info *inf
 	m->mark = mark;
 	m->told = now;
 	e = event_of_cert(mark < 0 ? ALARM_EXPIRED : ALARM_EXPIRING, m, file, info, now);
-	if (mark < 0)
+	if (is_crl(m))
+		snprintf(e.text, sizeof(e.text), "%s", info->error);
+	else if (mark < 0)
 		snprintf(e.text, sizeof(e.text), "the certificate in %s has ended: put a new one "
 		    "there and have the mail server read it", file);
 	else
@@ -141,6 +157,33 @@ detect_certificate(struct cert_memory *m, const char *file, const struct cert_in
 	snprintf(e.text, sizeof(e.text), "%s", info->error);
 	raise(arg, &e);
 	return false;
+}
+
+bool
+detect_crl(struct cert_memory *m, const char *file, const struct crl_info *crl,
+    const uint32_t *bounds, size_t n, time_t now, alarm_raise *raise, void *arg)
+{
+	struct cert_info *info = calloc(1, sizeof(*info));
+	bool again;
+
+	if (info == NULL)
+		return false;
+	info->state = crl->state;
+	info->parsed = crl->parsed;
+	snprintf(info->error, sizeof(info->error), "%s", crl->error);
+	snprintf(info->subject, sizeof(info->subject), "CRL of %.500s", crl->issuer);
+	info->not_before = crl->this_update;
+	info->not_after = crl->next_update != 0 ? crl->next_update : now + NEVER;
+	info->days_left = crl->next_update != 0 ? crl->days_left : NEVER / 86400;
+	memcpy(info->fingerprint, &crl->this_update, sizeof(crl->this_update));
+	memcpy(info->fingerprint + 8, &crl->next_update, sizeof(crl->next_update));
+	if (m->mark == MARK_NONE && m->fault == CERT_STATE_OK && crl->parsed)
+		memcpy(m->fingerprint, info->fingerprint, sizeof(m->fingerprint));
+	/* How late is late depends on its life, which cert_inspect_crl knows. */
+	again = detect_certificate(m, file, info, bounds, crl->state == CERT_STATE_EXPIRING ? n : 0,
+	    now, raise, arg);
+	free(info);
+	return again;
 }
 
 /* ---- settings ---- */

@@ -20,6 +20,7 @@
 #include "probe.h"
 
 #define ALARM_TRUST	(14 * 86400)	/* seconds */
+#define ALARM_STEP	(2 * 3600)	/* seconds: a clock that goes on by more has been set */
 #define ALARM_CONFIRM	3		/* seconds for which a fault must last to be told */
 #define ALARM_WEEK	7		/* days: from then on, daily */
 #define MARK_NONE	INT32_MAX
@@ -30,7 +31,7 @@ typedef void alarm_raise(void *arg, const struct event *);
 
 struct cert_memory {
 	uint32_t section;		/* SEC_CERTIFICATE or SEC_CA */
-	char name[72];
+	char name[72];			/* with MEMORY_CRL behind it: its CRL */
 	bool known;			/* a certificate was seen */
 	unsigned char fingerprint[32];	/* its */
 	int32_t mark;			/* days of the last alarm, MARK_NONE; -1: it has ended */
@@ -39,7 +40,8 @@ struct cert_memory {
 	/* not kept over a restart: */
 	uint32_t seen;			/* a fault that may pass */
 	int64_t seen_since;
-	int64_t behind;			/* the clock, since it is behind `told`; 0: it is not */
+	int64_t looked;			/* the clock, when it was behind `told`; 0: it is not */
+	int64_t behind;			/* for how long it went on there, jumps left out */
 };
 
 /* The alarm's mark at so many days left: the smallest of the bounds, or the day itself. */
@@ -49,6 +51,13 @@ int32_t detect_mark(long days_left, bool ended, const uint32_t *bounds, size_t n
  * that comes after its certificate).
  */
 bool detect_certificate(struct cert_memory *, const char *file, const struct cert_info *,
+    const uint32_t *bounds, size_t n, time_t now, alarm_raise *, void *arg);
+
+/*
+ * The same of a [ca]'s CRL.  One that is replaced in time, as they are every few
+ * days, is nothing to tell.
+ */
+bool detect_crl(struct cert_memory *, const char *file, const struct crl_info *,
     const uint32_t *bounds, size_t n, time_t now, alarm_raise *, void *arg);
 
 /* ---- settings ---- */

@@ -16,7 +16,7 @@
 
 /* The files of a [certificate] or [ca], and when to read them again. */
 struct cert_files {
-	struct file_id id[3];		/* file, key; CRL of a CA: not looked at */
+	struct file_id id[3];		/* file, key, CRL of a CA */
 	bool looked;			/* id is known */
 	int64_t changed;		/* ms: when another file was seen; 0: never */
 	bool settled, read;
@@ -79,9 +79,18 @@ uint32_t alarms_key(const struct alarms *, enum key);	/* of [agent] */
 /* An alarm_raise with the alarms as arg: logs it, and puts it in the queue. */
 void alarms_raise(void *arg, const struct event *);
 
+/* alarm_certs.c */
+void look_certificates(struct alarms *);
+/* The settings are others: what is known of files that were named before stays. */
+void look_carry_certificates(struct alarms *, const struct settings *before);
+/*
+ * Was the file of this [certificate] so new, when a listener was asked (ms), that
+ * it need not show it?
+ */
+bool look_fresh(struct alarms *, const char *name, int64_t asked);
+
 /* alarm_look.c */
 void look_settings_changed(struct alarms *, const struct settings *before);
-void look_certificates(struct alarms *);
 void look_rates(struct alarms *);
 void look_round(struct alarms *);	/* begins one, goes on with one, ends one */
 void look_soon(struct alarms *, int64_t ms);	/* a round, then at the latest */

@@ -65,13 +65,27 @@ memory_listener(struct alarm_memory *m, const char *listener, const char *sni)
 	return l;
 }
 
+static bool
+has_cert(const struct settings *s, const struct cert_memory *c)
+{
+	const struct rule *r;
+	char name[sizeof(c->name)];
+	char *end;
+
+	snprintf(name, sizeof(name), "%s", c->name);
+	if ((end = strstr(name, MEMORY_CRL)) != NULL)
+		*end = '\0';
+	r = settings_find(s, (enum section)c->section, name);
+	return r != NULL && (end == NULL || settings_text(s, r, KEY_CRL) != NULL);
+}
+
 void
 memory_keep(struct alarm_memory *m, const struct settings *s)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < m->ncert; i++)
-		if (settings_find(s, (enum section)m->cert[i].section, m->cert[i].name) != NULL)
+		if (has_cert(s, &m->cert[i]))
 			m->cert[n++] = m->cert[i];
 	m->changed |= n != m->ncert;
 	m->ncert = n;

@@ -10,6 +10,9 @@
 
 #define MEMORY_MAX 10000		/* of each kind */
 
+/* Behind the name of a [ca]: its CRL's. */
+#define MEMORY_CRL " crl"
+
 struct told_rate {
 	enum section section;
 	char name[NAME_SIZE];

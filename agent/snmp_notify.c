@@ -196,6 +196,7 @@ bind_certificate(struct bindings *b, const struct event *e)
 	bind_date(b, GROUP_CERTIFICATE, 13, e->not_after);
 	if (e->kind != ALARM_RENEWED)
 		bind_integer(b, GROUP_CERTIFICATE, 14, e->days);
+	bind_text(b, GROUP_NOTIFY, NOTIFY_TEXT, e->text);
 }
 
 static void

@@ -13,43 +13,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "alarm_detect.h"
+#include "alarm_told.h"
 #include "alarm_memory.h"
 #include "read.h"
 
 #define DAY 86400
 #define T0 1800000000		/* a moment to start from */
-#define SEEN_MAX 200
 
-static struct event seen[SEEN_MAX];
-static size_t nseen;
 static const uint32_t bounds[] = { 30, 14, 7, 1 };
 static char folder[] = "/tmp/test-alarm.XXXXXX";
-
-static void
-take(void *arg, const struct event *e)
-{
-	(void)arg;
-	assert_true(nseen < SEEN_MAX);
-	seen[nseen++] = *e;
-}
-
-static void
-expect(size_t n, enum alarm kind)
-{
-	assert_int_equal(nseen, n);
-	if (n > 0)
-		assert_int_equal(seen[n - 1].kind, kind);
-	nseen = 0;
-}
-
-static int
-fresh(void **state)
-{
-	(void)state;
-	nseen = 0;
-	return 0;
-}
 
 static const char *
 path_of(const char *name)
@@ -149,10 +121,11 @@ clock_mended(void **state)
 	look(&m, 1, CERT_STATE_OK, T0 - 40 * DAY);
 	look(&m, 1, CERT_STATE_OK, T0 + DAY);
 	expect(1, ALARM_EXPIRED);
-	look(&m, 1, CERT_STATE_OK, T0 - 10 * DAY);
-	look(&m, 1, CERT_STATE_OK, T0 - 10 * DAY + DAY / 2);
-	expect(0, ALARM_NONE);		/* it may be set forward again */
-	look(&m, 1, CERT_STATE_OK, T0 - 8 * DAY);
+	for (time_t t = T0 - 11 * DAY; t < T0 - 8 * DAY; t += DAY / 2)
+		look(&m, 1, CERT_STATE_OK, t);
+	expect(0, ALARM_NONE);		/* it is set to and fro */
+	for (time_t t = T0 - 10 * DAY; t <= T0 - 8 * DAY; t += 3600)
+		look(&m, 1, CERT_STATE_OK, t);
 	expect(0, ALARM_NONE);
 	look(&m, 1, CERT_STATE_OK, T0 - 6 * DAY);
 	assert_int_equal(seen[0].days, 6);
@@ -198,6 +171,50 @@ renewal(void **state)
 	expect(1, ALARM_EXPIRED);
 }
 
+/* A CRL of a week that is replaced in time, and one that is not. */
+static bool
+look_crl(struct cert_memory *m, time_t made, time_t now)
+{
+	static struct crl_info crl;
+	long left = (long)(made + 7 * DAY - now);
+
+	crl.parsed = true;
+	crl.this_update = made;
+	crl.next_update = made + 7 * DAY;
+	crl.days_left = left >= 0 ? left / DAY : -1;
+	crl.state = left < 0 ? CERT_STATE_EXPIRED : left < 7 * DAY / 4 ? CERT_STATE_EXPIRING :
+	    CERT_STATE_OK;
+	snprintf(crl.error, sizeof(crl.error), "fetch it again");
+	return detect_crl(m, "/ca.crl", &crl, bounds, 4, now, take, NULL);
+}
+
+static void
+crls(void **state)
+{
+	struct alarm_memory memory = { 0 };
+	struct cert_memory *m = memory_cert(&memory, SEC_CA, "partners" MEMORY_CRL);
+
+	(void)state;
+	for (time_t t = T0; t < T0 + 30 * DAY; t += 3600)
+		look_crl(m, T0 + (t - T0) / (5 * DAY) * (5 * DAY), t);
+	expect(0, ALARM_NONE);
+	for (time_t t = T0; t < T0 + 9 * DAY; t += 3600)
+		look_crl(m, T0, t);
+	assert_int_equal(nseen, 3);	/* the last day, the last hours, the end */
+	assert_int_equal(seen[0].kind, ALARM_EXPIRING);
+	assert_int_equal(seen[0].days, 1);
+	assert_int_equal(seen[0].section, SEC_CA);
+	assert_string_equal(seen[0].name, "partners");
+	assert_string_equal(seen[0].file, "/ca.crl");
+	assert_string_equal(seen[2].text, "fetch it again");
+	expect(3, ALARM_EXPIRED);
+	look_crl(m, T0 + 9 * DAY, T0 + 9 * DAY);
+	expect(1, ALARM_RENEWED);
+	look_crl(m, T0 + 14 * DAY, T0 + 14 * DAY);
+	expect(0, ALARM_NONE);
+	memory_free(&memory);
+}
+
 /* ---- settings ---- */
 
 static struct settings *
@@ -240,197 +257,6 @@ modes(void **state)
 	expect(0, ALARM_NONE);
 	settings_free(a);
 	settings_free(b);
-}
-
-/* ---- listeners, refusals ---- */
-
-static struct probe_expect want = { .mode = MODE_OFFER, .certificate = "mx", .file = "/mx.pem" };
-static struct probe_found gone = { .what = PROBE_UNREACHABLE, .text = "gone" };
-static struct probe_found cut_short = { .what = PROBE_TLS_FAILED, .text = "cut" };
-static struct probe_found two[] = { { .what = PROBE_OTHER_CERTIFICATE, .text = "other" },
-    { .what = PROBE_NOT_VERIFYING, .text = "lets in" } };
-
-/* What a round found of one target; `error`: it did not come to an end. */
-static bool
-probed(struct listener_memory *m, const struct probe_found *found, size_t n, const char *error,
-    bool fresh)
-{
-	static struct probe_target t;
-	static struct probe_result r;
-
-	assert_true(addr_listener(m->listener, strlen(m->listener), &t.listener));
-	snprintf(t.sni, sizeof(t.sni), "%s", m->sni);
-	snprintf(r.error, sizeof(r.error), "%s", error);
-	r.reachable = n == 0 || found[0].what != PROBE_UNREACHABLE;
-	r.tls = r.reachable && error[0] == '\0';
-	r.chain[0][0] = 9;
-	m->here = true;
-	return detect_listener(m, &t, &want, &r, found, n, fresh, T0, take, NULL);
-}
-
-static void
-listeners(void **state)
-{
-	struct listener_memory m = { .listener = "192.0.2.1:25" };
-
-	(void)state;
-	assert_false(probed(&m, NULL, 0, "", false));
-	expect(0, ALARM_NONE);
-	assert_true(probed(&m, &gone, 1, "gone", false));
-	expect(0, ALARM_NONE);
-	assert_true(probed(&m, &gone, 1, "gone", false));
-	assert_string_equal(seen[0].listener, "192.0.2.1:25");
-	expect(1, ALARM_FAULT);
-	probed(&m, &gone, 1, "gone", false);
-	expect(0, ALARM_NONE);
-	probed(&m, two, 2, "", false);
-	assert_int_equal(seen[0].kind, ALARM_NOT_SHOWN);
-	assert_string_equal(seen[0].name, "mx");
-	assert_int_equal(seen[0].shown[0], 9);
-	assert_string_equal(seen[1].name, "192.0.2.1:25");
-	expect(2, ALARM_NOT_VERIFYING);
-	detect_listener_over(&m, 1, 0, T0, take, NULL);		/* it can be reached, but */
-	assert_non_null(strstr(seen[0].text, "other"));
-	assert_non_null(strstr(seen[0].text, "unreachable"));
-	expect(1, ALARM_FAULT);
-	probed(&m, two, 2, "", false);
-	detect_listener_over(&m, 1, 0, T0, take, NULL);
-	expect(0, ALARM_NONE);
-	assert_false(probed(&m, NULL, 0, "", false));
-	expect(0, ALARM_NONE);
-	detect_listener_over(&m, 1, 0, T0, take, NULL);
-	expect(1, ALARM_FINE);
-}
-
-/* A probe that is cut short, or comes to nobody, takes nothing back. */
-static void
-listener_again(void **state)
-{
-	struct listener_memory m = { .listener = "192.0.2.1:25" };
-
-	(void)state;
-	probed(&m, &two[1], 1, "", false);
-	expect(1, ALARM_NOT_VERIFYING);
-	assert_true(probed(&m, &cut_short, 1, "cut", false));
-	probed(&m, &two[1], 1, "", false);
-	detect_listener_over(&m, 1, 0, T0, take, NULL);
-	expect(0, ALARM_NONE);
-	probed(&m, &cut_short, 1, "cut", false);
-	probed(&m, &cut_short, 1, "cut", false);
-	expect(1, ALARM_FAULT);
-	probed(&m, &gone, 1, "gone", false);
-	probed(&m, &gone, 1, "gone", false);
-	expect(1, ALARM_FAULT);
-	detect_listener_over(&m, 1, 0, T0, take, NULL);
-	expect(0, ALARM_NONE);
-	probed(&m, &two[1], 1, "", false);
-	expect(0, ALARM_NONE);
-	detect_listener_over(&m, 1, 0, T0, take, NULL);
-	assert_non_null(strstr(seen[0].text, "still at fault: lets in"));
-	assert_non_null(strstr(seen[0].text, "unreachable, tls-failed"));
-	expect(1, ALARM_FAULT);
-	probed(&m, NULL, 0, "", false);
-	detect_listener_over(&m, 1, 0, T0, take, NULL);
-	assert_non_null(strstr(seen[0].text, "not-verifying"));
-	expect(1, ALARM_FINE);
-}
-
-/* A listener is fine when no name of it is at fault, or when it is none any more. */
-static void
-listener_names(void **state)
-{
-	struct alarm_memory m = { 0 };
-	struct listener_memory *l;
-
-	(void)state;
-	for (int i = 0; i < 3; i++)
-		memory_listener(&m, "192.0.2.1:25", i == 0 ? "" : i == 1 ? "a.example" : "b.example");
-	memory_listener(&m, "192.0.2.2:25", "");
-	l = m.listener;
-	probed(&l[1], two, 1, "", false);
-	assert_non_null(strstr(seen[0].text, "asked for a.example: other"));
-	expect(1, ALARM_NOT_SHOWN);
-	probed(&l[2], two, 1, "", false);
-	probed(&l[3], two, 1, "", false);
-	nseen = 0;
-	probed(&l[1], NULL, 0, "", false);
-	detect_listener_over(l, m.nlistener, 1, T0, take, NULL);
-	assert_non_null(strstr(seen[0].text, "asked for b.example: other"));
-	assert_non_null(strstr(seen[0].text, "asked for a.example: other-certificate"));
-	assert_string_equal(seen[0].listener, "192.0.2.1:25");
-	expect(1, ALARM_FAULT);
-
-	/* The name goes, then the other listener. */
-	l[2].here = false;
-	detect_listener_gone(&l[2]);
-	detect_listener_over(l, m.nlistener, 2, T0, take, NULL);
-	assert_non_null(strstr(seen[0].text, "as the settings say again"));
-	expect(1, ALARM_FINE);
-	l[3].here = false;
-	detect_listener_gone(&l[3]);
-	detect_listener_over(l, m.nlistener, 3, T0, take, NULL);
-	assert_non_null(strstr(seen[0].text, "not in the settings"));
-	expect(1, ALARM_FINE);
-	memory_keep_listeners(&m);
-	assert_int_equal(m.nlistener, 1);	/* of the first, no name was probed */
-	probed(memory_listener(&m, "192.0.2.2:25", ""), two, 1, "", false);
-	expect(1, ALARM_NOT_SHOWN);		/* back, and at fault again */
-	memory_free(&m);
-}
-
-/* A renewal: the server has a moment; what it shows says nothing until then. */
-static void
-listener_fresh(void **state)
-{
-	struct listener_memory m = { .listener = "192.0.2.1:25" };
-
-	(void)state;
-	assert_true(probed(&m, two, 1, "", true));
-	expect(0, ALARM_NONE);
-	assert_true(probed(&m, two, 2, "", true));
-	expect(1, ALARM_NOT_VERIFYING);		/* that has nothing to do with it */
-	probed(&m, two, 1, "", false);
-	expect(1, ALARM_NOT_SHOWN);
-	probed(&m, NULL, 0, "", true);
-	assert_int_equal(m.told, 1u << PROBE_OTHER_CERTIFICATE);
-	probed(&m, NULL, 0, "", false);
-	assert_int_equal(m.told, 0);
-}
-
-static void
-refusals(void **state)
-{
-	struct rate_memory m = { 0 };
-
-	(void)state;
-	assert_false(detect_refusals(&m, SEC_PEER, "p.example", 5000, 10, T0, take, NULL));
-	expect(0, ALARM_NONE);		/* who knows since when */
-	detect_refusals(&m, SEC_PEER, "p.example", 5009, 10, T0, take, NULL);
-	expect(0, ALARM_NONE);
-	assert_true(detect_refusals(&m, SEC_PEER, "p.example", 5019, 10, T0, take, NULL));
-	assert_int_equal(seen[0].refusals, 10);
-	assert_int_equal(seen[0].limit, 10);
-	expect(1, ALARM_REFUSALS);
-	detect_refusals(&m, SEC_PEER, "p.example", 5119, 10, T0, take, NULL);
-	detect_refusals(&m, SEC_PEER, "p.example", 5124, 10, T0, take, NULL);	/* 5: not quiet */
-	detect_refusals(&m, SEC_PEER, "p.example", 5144, 10, T0, take, NULL);
-	expect(0, ALARM_NONE);
-	assert_true(detect_refusals(&m, SEC_PEER, "p.example", 5148, 10, T0, take, NULL));
-	detect_refusals(&m, SEC_PEER, "p.example", 5168, 10, T0, take, NULL);
-	expect(1, ALARM_REFUSALS);
-	detect_refusals(&m, SEC_PEER, "p.example", 9999, 0, T0, take, NULL);
-	expect(0, ALARM_NONE);
-	/* Counters that are out of sight for a while. */
-	detect_refusals(&m, SEC_PEER, "p.example", 9999, 10, T0, take, NULL);
-	detect_refusals(&m, SEC_PEER, "p.example", 40, 10, T0, take, NULL);
-	detect_refusals(&m, SEC_PEER, "p.example", 10003, 10, T0, take, NULL);
-	expect(0, ALARM_NONE);
-	detect_refusals(&m, SEC_PEER, "p.example", 10013, 10, T0, take, NULL);
-	expect(1, ALARM_REFUSALS);
-	/* Begun anew. */
-	detect_refusals(&m, SEC_PEER, "p.example", 0, 10, T0, take, NULL);
-	detect_refusals(&m, SEC_PEER, "p.example", 10, 10, T0, take, NULL);
-	expect(1, ALARM_REFUSALS);
 }
 
 /* ---- what is kept ---- */
@@ -657,12 +483,8 @@ main(void)
 		cmocka_unit_test_setup(clock_set, fresh),
 		cmocka_unit_test_setup(clock_mended, fresh),
 		cmocka_unit_test_setup(renewal, fresh),
+		cmocka_unit_test_setup(crls, fresh),
 		cmocka_unit_test_setup(modes, fresh),
-		cmocka_unit_test_setup(listeners, fresh),
-		cmocka_unit_test_setup(listener_again, fresh),
-		cmocka_unit_test_setup(listener_names, fresh),
-		cmocka_unit_test_setup(listener_fresh, fresh),
-		cmocka_unit_test_setup(refusals, fresh),
 		cmocka_unit_test_setup(memory, fresh),
 		cmocka_unit_test_setup(queue, fresh),
 		cmocka_unit_test_setup(throttle, fresh),
