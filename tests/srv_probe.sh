@@ -1,11 +1,11 @@
 #!/bin/bash
-# tlsward probe against a real OpenSMTPD and a real Exim: STARTTLS, smtps, IPv6,
-# a verifying listener, a certificate that was renewed under a running smtpd,
-# a chain cut short, names, and what it says where nothing answers.
+# tlsward probe, and the agent's own probes, against a real OpenSMTPD and a real
+# Exim: STARTTLS, smtps, IPv6, a verifying listener, a certificate that was renewed
+# under a running smtpd, a chain cut short, names, and where nothing answers.
 . "$(dirname "$0")/lib.sh"
 need_servers opensmtpd
 need_cmd openssl python3
-need_built tlsward filter-tlsward
+need_built tlsward filter-tlsward tlsward-agent
 
 for p in tls clear smtps verify v6 none down exim quiet; do free_port "port_$p"; done
 make_cert
@@ -28,6 +28,19 @@ p = json.load(open(sys.argv[1]))["probes"][0]
 print(eval(sys.argv[2]))' "$T/probe.json" "$2" 2>&1
 }
 findings() { json "$1" '" ".join(f["finding"] for f in p["findings"])'; }
+
+# The agent probes without any snmpd too.
+AS=()
+[ "$(id -u)" -ne 0 ] || AS=(-u $AGENT_USER)
+agent() { : >"$T/agent.log"; start agent "$AGENT" -c "$INI" -x "$T/no-agentx" "${AS[@]}"; }
+seen() { # LISTENER [NAME]: state (2 fine, 3 fault), shown, TLS, asks
+	awk -F '\t' -v l="$1" -v n="${2:-}" '$1 == l && $2 == n { print $5, $6, $7, $8 }' "$STATE/agent/probe"
+}
+are() { [ "$(seen "${@:2}")" = "$1" ]; }
+sees() { # WANTED LISTENER [NAME]: within some rounds
+	wait_for 30 are "$@"
+	is "the agent: ${*:2}" "$(seen "${@:2}")" "$1"
+}
 
 settings() { # LINES for the end
 	sed 's/^\t*//' <<-END | write_ini
@@ -95,6 +108,28 @@ is "a verifying listener asks, and insists" \
     "(True, True, '$pin', [])"
 unlike "no mail was begun" "$(log_of "$SMTPD")" 'event=tx|MAIL FROM'
 
+# ---- the agent's own rounds ----
+
+settings "[listener 127.0.0.1:$port_tls]
+	[listener 127.0.0.1:$port_smtps]
+	[listener [::1]:$port_v6]
+	[listener 127.0.0.1:$port_clear]
+	[agent]
+	probe_interval = 5"
+agent
+sees "2 2 5 2" "127.0.0.1:$port_tls"
+sees "2 2 5 2" "127.0.0.1:$port_smtps"
+sees "2 2 5 2" "[::1]:$port_v6"
+sees "2 2 5 4" "127.0.0.1:$port_verify"
+sees "3 1 1 1" "127.0.0.1:$port_clear"
+check "the agent tells of no STARTTLS" await_log 10 agent "\[listener 127\.0\.0\.1:$port_clear\] offers no STARTTLS, though mode = offer"
+check "and of STARTTLS where mode = none" await_log 10 agent "\[listener 127\.0\.0\.1:$port_none\] offers STARTTLS and answers it with"
+unlike "of nothing else" "$(log_of agent | grep '\[listener')" ":($port_tls|$port_smtps|$port_v6|$port_verify)\]"
+first=$(awk -F '\t' 'NR == 1 { print $4 }' "$STATE/agent/probe")
+check "it looks again after its interval" wait_for 15 eval '[ "$(awk -F "\t" "NR == 1 { print \$4 }" "$STATE/agent/probe")" -ge $((first + 5)) ]'
+is "and tells nothing twice" "$(log_of agent | grep -c 'offers no STARTTLS')" 1
+unlike "no mail was begun by it" "$(log_of "$SMTPD")" 'event=tx|MAIL FROM'
+
 # ---- what is not ----
 
 like "a listener in clear" "$(findings "127.0.0.1:$port_clear")" '^no-starttls$'
@@ -117,13 +152,22 @@ is "a listener said to verify that does not even ask" "$(findings "127.0.0.1:$po
 settings "[client 127.0.0.0/8]
 	client_cert = request"
 is "the rule of the probe's own network holds" "$(findings "127.0.0.1:$port_smtps")" not-asking
-settings ''
+settings "[listener 127.0.0.1:$port_tls]
+	[listener 127.0.0.1:$port_smtps]
+	[listener [::1]:$port_v6]
+	[agent]
+	probe_interval = 5"
 
 # ---- renewed, but smtpd has the old one in memory ----
 
 cp "$CERT" "$T/old.pem"
 sleep 1.1	# notBefore has seconds
+sees "2 2 5 2" "127.0.0.1:$port_tls"
 make_cert
+for l in "127\.0\.0\.1:$port_tls" "127\.0\.0\.1:$port_smtps" "\[::1\]:$port_v6"; do
+	check "the agent tells that $l still shows the old one" await_log 30 agent \
+	    "\[listener $l\] .*still shows the certificate from before $CERT was renewed"
+done
 is "renewed, not restarted" "$(findings "127.0.0.1:$port_tls")" other-certificate
 like "renewed, not restarted: the remedy" "$(probe "127.0.0.1:$port_tls" | tr -s ' \n' ' ')" \
     "still shows the certificate from before $CERT was renewed, .* smtpd keeps certificates in memory: restart it"
@@ -132,6 +176,12 @@ is "on IPv6 too" "$(findings "[::1]:$port_v6")" other-certificate
 is "on the verifying listener too" "$(findings "127.0.0.1:$port_verify")" other-certificate
 restart "smtpd starts again"
 is "restarted: as the settings say" "$(findings "127.0.0.1:$port_tls")" ""
+for l in "127\.0\.0\.1:$port_tls" "127\.0\.0\.1:$port_smtps" "\[::1\]:$port_v6"; do
+	check "the agent tells that $l is as it should be" await_log 30 agent \
+	    "\[listener $l\] as the settings say again; it is over: .*other-certificate"
+done
+stop agent
+settings ''
 
 make_cert stranger
 cat "$CERT" >"$T/alone.pem"
@@ -156,6 +206,14 @@ cp "$T/leaf.pem" "$CERT"
 restart "smtpd starts with a leaf alone"
 cat "$T/leaf.pem" "$T/issuing.pem" "$T/ca.pem" >"$CERT"
 is "chain cut short" "$(findings "127.0.0.1:$port_tls")" chain-short
+settings "[listener 127.0.0.1:$port_tls]
+	[agent]
+	probe_interval = 5"
+agent
+check "the agent tells of a chain cut short" await_log 20 agent \
+    "\[listener 127\.0\.0\.1:$port_tls\] sends 1 of the 2 certificates of "
+stop agent
+settings ''
 like "chain cut short: how" "$(probe "127.0.0.1:$port_tls" | tr -s ' \n' ' ')" 'sends 1 of the 2 certificates of '
 restart "smtpd starts with the chain"
 is "the whole chain" "$(json "127.0.0.1:$port_tls" 'p["tls"]["chain_length"], p["findings"]')" "(3, [])"
@@ -237,6 +295,23 @@ like "Exim asks for a client certificate" "$out" 'client cert +asked for$'
 like "Exim: the other certificate by its name" "$(grep -A5 'asked for other\.example\.org' <<<"$out")" "SHA256:$other"
 like "Exim: and by a wildcard" "$(grep -A5 'asked for probe\.wild\.example\.org' <<<"$out")" "SHA256:$other"
 like "Exim: all as the settings say" "$out" '^status 0$'
+cat <<-END >>"$INI"
+[listener 127.0.0.1:$port_exim]
+[agent]
+probe_interval = 5
+END
+agent
+sees "2 2 5 3" "127.0.0.1:$port_exim"
+sees "2 2 5 3" "127.0.0.1:$port_exim" other.example.org
+sees "2 2 5 3" "127.0.0.1:$port_exim" probe.wild.example.org
+cp "$T/other.pem" "$T/other.old"
+make_cert other other.example.org
+chmod 0644 "$T"/*.pem
+shown=$(awk -F '\t' 'NR == 1 { print $4 }' "$STATE/agent/probe")
+check "the agent looks at once after a renewal" wait_for 15 eval '[ "$(awk -F "\t" "NR == 1 { print \$4 }" "$STATE/agent/probe")" -gt $shown ]'
+sees "2 2 5 3" "127.0.0.1:$port_exim" other.example.org
+unlike "which Exim shows at once: no fault" "$(log_of agent)" "listener 127\.0\.0\.1:$port_exim\]"
+stop agent
 make_cert mx
 is "Exim has a renewed certificate at once" "$(findings "127.0.0.1:$port_exim")" ""
 sed -i 's/^mode = offer/mode = none/; s/^client_cert.*//' "$INI"

@@ -5,7 +5,7 @@
 # timeout 900
 . "$(dirname "$0")/lib.sh"
 need_servers snmpd
-need_cmd snmpget snmpset openssl
+need_cmd snmpget snmpset openssl python3
 need_built tlsward-agent tlsward filter-tlsward
 [ -x "$SERVERS/snmpd/usr/sbin/snmptrapd" ] || skip_all "needs build/servers/snmpd/usr/sbin/snmptrapd"
 ROUNDS=${ROUNDS:-10}
@@ -183,18 +183,49 @@ like "and in the file" "$(xargs <"$INI")" '\[agent\] probe_interval = 7 .*notify
 like "a rate of 0 is none" "$(snmp snmpset $OBJ.15.2.0 i 0)" wrongValue
 
 # ---- what listeners show ----
-free_port PORT
-openssl s_server -accept "127.0.0.1:$PORT" -cert "$CERT" -key "$KEY" -quiet \
-    </dev/null >/dev/null 2>&1 &
-SHOWN=$!
-disown $SHOWN
-wait_for 5 listening "$PORT"
 INTERVAL=5
+if listening 25; then
+	skip "a fault where the settings have no [listener]" "something listens on port 25"
+else
+	settings offer
+	check "where the settings have no [listener], *:25 is looked at" came 10 1
+	like "which, what is wrong, and how many are" "$(last 10)" \
+	    "15\.10\.0 = INTEGER: 2\b.*15\.11\.0 = STRING: \"\*:25\".*15\.18\.0 = STRING: .*nobody listens.*16\.3\.0 = Gauge32: 1\b"
+	unlike "and no row that is not there" "$(last 10)" "$OBJ\.7\."
+	unlike "what it leads to is there" "$(snmp_get $OBJ.16.3.0)" "No Such"
+fi
+free_port PORT
+# An smtps server that keeps its certificate, as smtpd does.
+cat >"$T/smtps.py" <<'END'
+import socket, ssl, sys, threading
+c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+c.load_cert_chain(sys.argv[2], sys.argv[3])
+def talk(s):
+    try:
+        s.settimeout(10)
+        s = c.wrap_socket(s, server_side=True)
+        s.sendall(b"220 mx.example.org ESMTP\r\n")
+        for line in s.makefile("rb"):
+            s.sendall(b"221 bye\r\n" if line.upper().startswith(b"QUIT") else b"250 mx.example.org\r\n")
+    except OSError:
+        pass
+    finally:
+        s.close()
+listen = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    threading.Thread(target=talk, args=(listen.accept()[0],), daemon=True).start()
+END
+show() { start smtps python3 "$T/smtps.py" "$PORT" "$CERT" "$KEY" && wait_for 5 listening "$PORT"; }
+show
 listener() { settings offer "[listener 127.0.0.1:$PORT]"; }
 listener
-sleep 8
-faults=$(traps 10)
+probed() { grep -q "^127\.0\.0\.1:$PORT" "$STATE/agent/probe"; }
+check "a listener is looked at" wait_for 10 probed
+[ "$(traps 10)" -eq 0 ] || check "and *:25 no more, which is told" came 11 1
+faults=$(traps 10) fine=$(traps 11)
 valid 300
+check "the renewal is told" came 6 $(($(traps 6) + 1))
+is "and nothing of the server, which has a moment to show it" "$(traps 8)" 0
 check "a server that keeps the old certificate is told of" came 8 1
 like "with both fingerprints and the listener" "$(last 8)" \
     "10\.1\.8\.$mx = Hex-STRING.*10\.1\.20\.$mx = Hex-STRING.*10\.1\.22\.$mx = STRING: \"127.0.0.1:$PORT\".*15\.18\.0"
@@ -205,10 +236,41 @@ client_cert = require"
 check "one that does not verify is told of" came 9 1
 like "with its name" "$(last 9)" "15\.11\.0 = STRING: \"127\.0\.0\.1:$PORT\".*7\.1\.22\.1\.4\.127\.0\.0\.1\.$PORT = INTEGER: 3\b"
 is "it has a row" "$(snmp_get $OBJ.7.1.22.1.4.127.0.0.1.$PORT $OBJ.10.1.19.$mx | xargs)" "3 3"
-kill $SHOWN
+stop smtps
 check "a listener that is gone is told of" came 10 $((faults + 1))
-like "with its row and what to do" "$(last 10)" "7\.1\.22\.1\.4\.127\.0\.0\.1\.$PORT = INTEGER: 3\b.*15\.18\.0 = STRING"
+like "with what to do and its row" "$(last 10)" "15\.18\.0 = STRING.*16\.3\.0 = .*7\.1\.22\.1\.4\.127\.0\.0\.1\.$PORT = INTEGER: 3\b"
+listener
+show
+check "one that is as the settings say again is told of" came 11 $((fine + 1))
+like "with what is over" "$(last 11)" \
+    "15\.11\.0 = STRING: \"127\.0\.0\.1:$PORT\".*15\.18\.0 = STRING: \"as the settings say again; it is over: unreachable, other-certificate, not-asking\".*16\.3\.0 = .*7\.1\.22\.1\.4\.127\.0\.0\.1\.$PORT = INTEGER: 2\b"
+stop smtps
+check "it goes" came 10 $((faults + 2))
+settings offer
+check "a listener that leaves the settings leaves no fault behind" came 11 $((fine + 2))
+like "which says so" "$(last 11)" "15\.18\.0 = STRING: \"is not in the settings any more; it is over: unreachable\""
+unlike "without a row" "$(last 11)" "$OBJ\.7\."
 INTERVAL=0
+settings offer
+
+# ---- the CRL of a CA ----
+crl() { # ARGUMENTS of openssl ca -gencrl
+	openssl ca -gencrl -config "$T/ca.conf" -keyfile "$KEY" -cert "$CERT" -out "$T/ca.crl" "$@" 2>/dev/null &&
+	    chmod 0644 "$T/ca.crl"
+}
+: >"$T/ca.index"
+printf '[ca]\ndefault_ca = d\n[d]\ndatabase = %s\ndefault_md = sha256\n' "$T/ca.index" >"$T/ca.conf"
+ended=$(traps 5) renewed=$(traps 6)
+crl -crl_lastupdate 20240101000000Z -crl_nextupdate 20240201000000Z || die "openssl ca -gencrl failed"
+settings offer "[ca partners]
+file = $CERT
+crl = $T/ca.crl"
+check "a CRL that is out of date is told of" came 5 $((ended + 1))
+like "with its CA's row, its file and what to do" "$(last 5)" \
+    "10\.1\.4\.2\.112\.97[.0-9]* = STRING: \"$T/ca\.crl\".*STRING: \"CRL of .*15\.18\.0 = STRING: .*fetch it again"
+crl -crldays 30
+check "one that is fetched again too" came 6 $((renewed + 1))
+like "which" "$(last 6)" "STRING: \"CRL of .*another CRL is in the file"
 settings offer
 
 # ---- the clock ----
@@ -245,7 +307,25 @@ else
 	skip "a clock that is set" "needs libfaketime (make deps-test)"
 fi
 
-# ---- a socket that is not there ----
+# ---- more than may be told in a minute: what lasts waits ----
+before=$(traps 1) unusable=$(traps 7) renewed=$(traps 6)
+stop agent
+sed -i 's/^notify_rate = .*/notify_rate = 2/' "$INI"
+check "the agent starts, for two notifications a minute" agent
+for mode in require offer none; do
+	"$TLSWARD" -c "$INI" set server mode $mode >>"$T/set.out" 2>&1
+	sleep 1
+done
+check "two modes are told" came 1 $((before + 2))
+check "the third is suppressed, and counted" wait_for 5 eval '[ "$(snmp_get $OBJ.15.5.0)" = 1 ]'
+cp "$CERT" "$T/keep.pem"
+echo nonsense >"$CERT"
+check "a certificate of no use is noticed" wait_for 10 eval '[ "$(snmp_get $OBJ.15.7.0)" = 1 ]'
+is "and waits" "$(traps 7)" "$unusable"
+mv "$T/keep.pem" "$CERT"
+check "so does its mending" wait_for 10 eval '[ "$(snmp_get $OBJ.15.7.0)" = 2 ]'
+
+# ---- a socket that is not there, or forbidden ----
 stop agent
 stop snmpd
 rm -f "$AGENTX"
@@ -259,6 +339,20 @@ is "and tried again after pauses that grow" \
     "$(log_of agent | grep -o 'no link: [0-9]*' | grep -o '[0-9]*' | head -n 3 | xargs)" "4 8 16"
 check "snmpd comes" start_snmpd
 check "and is found" wait_for 40 agent_answers
+check "what had waited comes" came 6 $((renewed + 1))
+is "all of it" "$(traps 7)" $((unusable + 1))
+if [ "$(id -u)" -eq 0 ]; then
+	stop agent
+	: >"$T/agent.log"
+	chmod 0600 "$AGENTX"
+	start agent "$AGENT" -c "$INI" -x "$AGENTX" "${AS[@]}"
+	check "a socket that is closed to its user is told of, with what to do" await_log 10 agent \
+	    "AgentX socket $AGENTX is closed to user $(id -u $AGENT_USER): .*agentXPerms"
+	chmod 0666 "$AGENTX"
+	check "and used when it is open" wait_for 40 agent_answers
+else
+	skip "a socket that is closed to the agent's user" "needs root"
+fi
 
 # ---- many refusals: the rounds below are the minute that it takes ----
 RATE=8
@@ -283,16 +377,35 @@ measure() { # descriptors and memory (KiB) of the agent's processes
 	done
 	echo "$fds $kb"
 }
-again() { wait_for 30 agent_answers; }
+down() { await_log 60 agent 'the link to snmpd .* is down'; }
+# Each has an event under way, and must not lose it.
 round() { # HOW
+	local n=$(($(traps 1) + 1)) i=$((MODE = 1 - MODE))
 	case $1 in
-	restart) stop snmpd && start_snmpd ;;
-	kill) stop snmpd KILL && start_snmpd ;;
-	hang) kill -STOP "${PIDS[snmpd]}"; sleep 1; kill -CONT "${PIDS[snmpd]}" ;;
+	restart) stop snmpd ;;
+	kill) stop snmpd KILL ;;
+	*) kill -STOP "${PIDS[snmpd]}" ;;
 	esac
-	again
+	"$TLSWARD" -c "$INI" set peer round.example mode "$(sed -n $((i + 1))p <<<$'require\nnone')" >>"$T/set.out" 2>&1
+	case $1 in
+	hang) sleep 1; kill -CONT "${PIDS[snmpd]}" ;;
+	long) : >"$T/agent.log"; down; kill -CONT "${PIDS[snmpd]}" ;;
+	*) start_snmpd ;;
+	esac
+	wait_for 40 agent_answers && came 1 $n
 }
+events() { # HOW-MANY: modes that change, as fast as they can be told
+	local i n=$(traps 1)
+	for ((i = 0; i < $1; i++)); do
+		MODE=$((1 - MODE))
+		"$TLSWARD" -c "$INI" set peer round.example mode "$(sed -n $((MODE + 1))p <<<$'require\nnone')" >>"$T/set.out" 2>&1
+	done
+	came 1 $((n + 2))	# of a change that another one follows at once, none may be told
+}
+MODE=0
+sed -i 's/^notify_rate = .*/notify_rate = 60000/' "$INI"
 for how in restart kill hang; do round $how; done
+events 100
 # both processes open the filter's counters when they next look
 opened() {
 	local p n=0
@@ -303,16 +416,21 @@ opened() {
 }
 check "parent and child read the filter's counters" wait_for 70 opened
 read -r fds kb <<<"$(measure)"
-bad=0
+first=$(numbers | tail -n 1) bad=0
 for ((i = 0; i < ROUNDS; i++)); do
 	for how in restart kill hang; do round $how || bad=$((bad + 1)); done
+	[ $((i % 50)) -ne 3 ] || round long || bad=$((bad + 1))
 done
-is "the agent answers after each of $ROUNDS restarts, kills and hangs of snmpd" $bad 0
+is "the agent answers and tells after each of $ROUNDS restarts, kills and hangs of snmpd" $bad 0
+events 300
+told=$(($(numbers | tail -n 1) - first))
+check "hundreds of events" test $told -ge 250
 # a probe of a listener may be under way: what is lost stays lost, what is in use is closed
 settled() { read -r fds2 kb2 <<<"$(measure)" && [ "$fds2" -le "$fds" ]; }
 wait_for 10 settled
 is "it has as many descriptors as before" "$fds2" "$fds"
-check "and no more memory: $kb KiB, then $kb2" test "$kb2" -le $((kb + 600 + ROUNDS * 4))
+# 4 KiB lost with each event would be twice this
+check "and no more memory after $told events: $kb KiB, then $kb2" test "$kb2" -le $((kb + told * 2))
 wait_for 65 eval '[ "$(traps 12)" -ge 1 ]'
 is "the refusals of a domain were told once" "$(traps 12)" 1
 like "which, how many, and the bound" "$(last 12)" \
