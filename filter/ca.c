@@ -29,6 +29,7 @@ struct ca {
 	bool clients_only;
 	struct pem_file bundle, crls;
 	struct root *roots;	/* bundle.n of them */
+	bool partial;		/* this try may end at any certificate of the bundle */
 	int lacking;		/* why one that was needed could not be loaded: X509_V_ERR_*, or X509_V_OK */
 	X509_STORE *store;
 };
@@ -120,6 +121,14 @@ lookup_certs(X509_STORE_CTX *ctx, const X509_NAME *name)
 	return X509_STORE_CTX_get1_certs(ctx, name);
 }
 
+/* A chain that ends below a root ends at a CA whose own CRL nobody here can check. */
+static bool
+end_of_partial(X509_STORE_CTX *ctx, int depth)
+{
+	return ca_of(ctx)->partial && depth > 0 &&
+	    depth == sk_X509_num(X509_STORE_CTX_get0_chain(ctx)) - 1;
+}
+
 /*
  * A missing CRL matters for the leaf only: who publishes one for the leaf's
  * issuer need not have one for every CA above.
@@ -127,29 +136,42 @@ lookup_certs(X509_STORE_CTX *ctx, const X509_NAME *name)
 static int
 judged(int ok, X509_STORE_CTX *ctx)
 {
-	if (!ok && X509_STORE_CTX_get_error(ctx) == X509_V_ERR_UNABLE_TO_GET_CRL &&
-	    X509_STORE_CTX_get_error_depth(ctx) > 0) {
-		X509_STORE_CTX_set_error(ctx, X509_V_OK);
-		return 1;
+	int depth = X509_STORE_CTX_get_error_depth(ctx);
+	bool pass;
+
+	if (ok)
+		return ok;
+	switch (X509_STORE_CTX_get_error(ctx)) {
+	case X509_V_ERR_UNABLE_TO_GET_CRL:
+		pass = depth > 0;
+		break;
+	case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+	case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+	case X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE:
+	case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
+	case X509_V_ERR_CRL_PATH_VALIDATION_ERROR:
+		pass = end_of_partial(ctx, depth);
+		break;
+	default:
+		pass = false;
 	}
-	return ok;
+	if (pass)
+		X509_STORE_CTX_set_error(ctx, X509_V_OK);
+	return pass;
 }
 
 static bool
 make_store(struct ca *ca)
 {
 	X509_VERIFY_PARAM *param;
-	unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN;
-
 	if (store_slot == -1)
 		store_slot = X509_STORE_get_ex_new_index(0, NULL, NULL, NULL, NULL);
 	if (store_slot == -1 || (ca->store = X509_STORE_new()) == NULL ||
 	    X509_STORE_set_ex_data(ca->store, store_slot, ca) != 1)
 		return false;
-	if (ca->crls.n > 0)
-		flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
 	param = X509_STORE_get0_param(ca->store);
-	X509_VERIFY_PARAM_set_flags(param, flags);
+	if (ca->crls.n > 0)
+		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
 	X509_VERIFY_PARAM_set_depth(param, DEPTH_MAX);
 	X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);
 	if (ca->clients_only)
@@ -301,15 +323,18 @@ ca_warm(struct ca *ca)
 	ERR_clear_error();
 }
 
-int
-ca_verify(struct ca *ca, X509 *leaf, STACK_OF(X509) *untrusted)
+static int
+verify_once(struct ca *ca, X509 *leaf, STACK_OF(X509) *untrusted, bool partial)
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	int rc = X509_V_ERR_OUT_OF_MEM;
 
+	ca->partial = partial;
 	ca->lacking = X509_V_OK;
 	ERR_clear_error();
 	if (ctx != NULL && X509_STORE_CTX_init(ctx, ca->store, leaf, untrusted) == 1) {
+		if (partial)
+			X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_PARTIAL_CHAIN);
 		if (X509_verify_cert(ctx) == 1) {
 			rc = X509_V_OK;
 		} else {
@@ -326,4 +351,28 @@ ca_verify(struct ca *ca, X509 *leaf, STACK_OF(X509) *untrusted)
 	X509_STORE_CTX_free(ctx);
 	ERR_clear_error();
 	return rc;
+}
+
+/*
+ * With CRLs up to a root first: where OpenSSL may end at an intermediate of the
+ * bundle, it does, and then has nobody to check that one's CRL by.
+ */
+int
+ca_verify(struct ca *ca, X509 *leaf, STACK_OF(X509) *untrusted)
+{
+	int rc;
+
+	if (ca->crls.n == 0)
+		return verify_once(ca, leaf, untrusted, true);
+	switch (rc = verify_once(ca, leaf, untrusted, false)) {
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		return verify_once(ca, leaf, untrusted, true);
+	default:
+		return rc;
+	}
 }

@@ -35,8 +35,9 @@ settings_of_tree(void)
 	    "[ca any]\nfile = %s/ca.pem\n[ca clients]\nfile = %s/ca.pem\ncrl = %s/crl.pem\npurpose = client\n"
 	    "[ca stale]\nfile = %s/ca.pem\ncrl = %s/stale.pem\n[ca missing]\nfile = %s/nothing.pem\n"
 	    "[ca changing]\nfile = %s/changing.pem\n[ca inter]\nfile = %s/inter.pem\n"
-	    "[ca many]\nfile = %s/bundle.pem\ncrl = %s/many.pem\n",
-	    dir, dir, dir, dir, dir, dir, dir, dir, dir, dir, dir, dir);
+	    "[ca many]\nfile = %s/bundle.pem\ncrl = %s/many.pem\n"
+	    "[ca both]\nfile = %s/both.pem\ncrl = %s/crl.pem\n[ca below]\nfile = %s/inter.pem\ncrl = %s/crl.pem\n",
+	    dir, dir, dir, dir, dir, dir, dir, dir, dir, dir, dir, dir, dir, dir, dir, dir);
 	struct settings *s;
 
 	assert_true(n > 0 && (size_t)n < sizeof(text));
@@ -153,6 +154,41 @@ each_of_the_tree(void **state)
 		if (judged(tree[i].name, "many") != tree[i].any)
 			fail_msg("%s: another reason with the large bundle and CRL", tree[i].name);
 	}
+}
+
+/* The bundle has an intermediate, beside its root or instead of it; its CRLs hold all the same. */
+static void
+intermediates_in_the_bundle(void **state)
+{
+	static const struct { const char *name; enum reason both, below; } cases[] = {
+		{ "good", REASON_NONE, REASON_NONE },
+		{ "alone", REASON_NONE, REASON_NONE },
+		{ "deep", REASON_NONE, REASON_NONE },
+		{ "revoked", REASON_CERT_REVOKED, REASON_CERT_REVOKED },
+		{ "of-withdrawn", REASON_CERT_REVOKED, REASON_CERT_UNTRUSTED },
+		{ "direct", REASON_NONE, REASON_CERT_UNTRUSTED },
+		{ "stranger", REASON_CERT_UNTRUSTED, REASON_CERT_UNTRUSTED },
+	};
+	static const char *const parts[] = { "ca.pem", "inter.pem" };
+	char path[256], line[128];
+	FILE *in, *out;
+
+	(void)state;
+	path_of("both.pem", path, sizeof(path));
+	assert_non_null(out = fopen(path, "w"));
+	for (size_t i = 0; i < 2; i++) {
+		path_of(parts[i], path, sizeof(path));
+		assert_non_null(in = fopen(path, "r"));
+		while (fgets(line, sizeof(line), in) != NULL)
+			fputs(line, out);
+		fclose(in);
+	}
+	assert_int_equal(fclose(out), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (judged(cases[i].name, "both") != cases[i].both ||
+		    judged(cases[i].name, "below") != cases[i].below)
+			fail_msg("%s: %s and %s", cases[i].name, reason_words[judged(cases[i].name, "both")],
+			    reason_words[judged(cases[i].name, "below")]);
 }
 
 /* What OpenSSL says of the same chain with everything parsed and in memory. */
@@ -478,6 +514,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_of_the_tree),
+		cmocka_unit_test(intermediates_in_the_bundle),
 		cmocka_unit_test(as_openssl_has_it),
 		cmocka_unit_test(chains),
 		cmocka_unit_test(our_own_faults), cmocka_unit_test(trusted_now),
