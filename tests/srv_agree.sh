@@ -44,12 +44,12 @@ cat >>"$T/exim.conf" <<-'END'
 	  server_condition = ${if eq{$auth3}{secret}}
 	  server_set_id = $auth2
 END
-sed "s,/var/lib/tlsward/opensmtpd/feed,$STATE/opensmtpd/feed," "$TOP/conf/rsyslog-tlsward.conf" >"$T/rsyslog-tlsward.conf"
+sed "s,/var/lib/tlsward/opensmtpd/feed,$STATE/opensmtpd/feed,; /^if/s,OPENSMTPD_UID,$(id -u opensmtpd)," "$TOP/conf/rsyslog-tlsward.conf" >"$T/rsyslog-tlsward.conf"
 cat >"$T/rsyslog.conf" <<-END
 	global(workDirectory="$T")
 	module(load="imuxsock" SysSock.Use="off")
 	input(type="imuxsock" Socket="$T/smtpd.syslog" CreatePath="off"
-	    RateLimit.Interval="0")
+	    RateLimit.Interval="0" Annotate="on" ParseTrusted="on")
 	include(file="$T/rsyslog-tlsward.conf")
 	*.* action(type="omfile" file="$T/maillog.log")
 END
@@ -67,5 +67,6 @@ relay < <(python3 -B "$TOP/tests/agree.py" --seed "$SEED" --cases "${CASES:-300}
     --ini "$INI" --log "$T/maillog.log" --tlsward "$TLSWARD" --tree "$T/tree" --state "$STATE" \
     --certificate "$CERT" --key "$T/mx.exim.key" --tls-port "$port_tls" --verify-port "$port_verify" \
     --exim-port "$port_exim" "${v6[@]}" --pin-tool "$BUILD/tool/explain_pin" --other "$T/other.pem" "$T/other.exim.key" 2>&1; echo "# agree.py ended with $?" | tee "$T/agree.end")
+[ -n "${CASE:-}" ] || check 'smtpd told of fingerprints' grep -q 'decision=.* fingerprint=SHA256' "$T/maillog.log"
 is 'all cases were tried' "$(cat "$T/agree.end")" '# agree.py ended with 0'
 done_testing
