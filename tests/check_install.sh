@@ -16,6 +16,24 @@ for f in libexec/opensmtpd/filter-tlsward lib/tlsward/exim_tlsward.so lib/tlswar
     lib/systemd/system/tlsward-agent.service; do
 	check "installs $f" test -s "$root/opt/tw/$f"
 done
+# The line that README and the manual pages give, of what is installed and of nothing else.
+mibdirs=$(sed -n 's/^    export \(MIBDIRS=[^ ]*\) \(MIBS=.*\)/\1 \2/p' README.md | sed "s,/usr/local,$root/opt/tw,g")
+like "README gives one line for the SNMP tools" "$mibdirs" '^MIBDIRS=.*share/snmp/mibs:.*/smi MIBS='
+for f in mibs/TLSWARD-MIB.7 agent/tlsward-agent.8; do
+	like "$f gives the same" "$(sed -n '/^export MIBDIRS/,/MIBS=/p' $f | sed 's/ \\e$//; s/^ *//; s/^export //' | tr '\n' ' ' |
+	    sed "s,/usr/local,$root/opt/tw,g")" "^$mibdirs \$"
+done
+if command -v snmptranslate >/dev/null; then
+	is "with it they know the MIB, and complain of nothing" "$(env -i PATH="$PATH" HOME="$T" $mibdirs \
+	    snmptranslate -On TLSWARD-MIB::tlswardServerMode.0 2>&1 | grep -v '^Created directory')" \
+	    .1.3.6.1.4.1.8072.9999.9999.2553.1.2.1.0
+	mkdir -p "$T/.snmp/mibs"
+	sed 's/createAndGo(4)/realAndGo(4)/' tests/smi/SNMPv2-TC.txt >"$T/.snmp/mibs/SNMPv2-TC.txt"
+	like "a real module counts before the stand-in" "$(env -i PATH="$PATH" HOME="$T" $mibdirs \
+	    snmptranslate -Td TLSWARD-MIB::tlswardDomainRowStatus 2>&1)" 'realAndGo\(4\)'
+else
+	skip "the SNMP tools and the MIB as installed" "snmptranslate is not installed"
+fi
 check "installs the folder for the counters" test -d "$root/var/lib/tlsward"
 check "installs the settings" test -s "$root/opt/etc/tlsward/tlsward.ini"
 is "no path of another prefix is left in what is installed" \
