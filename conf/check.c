@@ -10,9 +10,11 @@ struct check {
 	const struct settings *s;
 	struct problems *problems;
 	const struct rule *server;
+	bool whole;			/* no line is bad, so that no rule lacks what it was to say */
 	bool offered;			/* somebody may use TLS somewhere */
 	uint32_t base[KEY_RULES];	/* the strictest that any base has */
 	enum section whose[KEY_RULES];	/* where it stands */
+	const struct rule *strictest[KEY_RULES];	/* one that says so; NULL: not looked for yet */
 };
 
 #define TITLE_SIZE (NAME_SIZE + 16)
@@ -165,6 +167,21 @@ warn_everybody(struct check *c, const struct rule *r)
 	}
 }
 
+/* A rule of the base that is as strict as any: the first in the file's order of names. */
+static const struct rule *
+strictest_rule(struct check *c, enum key k)
+{
+	const struct rule *r;
+
+	if (c->whose[k] == SEC_SERVER)
+		return c->server;
+	for (size_t i = 0; c->strictest[k] == NULL &&
+	    (r = settings_at(c->s, c->whose[k], i)) != NULL; i++)
+		if (rule_sets(r, k) && settings_value(r, k) == c->base[k])
+			c->strictest[k] = r;
+	return c->strictest[k];
+}
+
 /* The sender is whoever a client says it is: a peer's rule that asks for less is open to all. */
 static void
 warn_weaker(struct check *c, const struct rule *r)
@@ -174,7 +191,8 @@ warn_weaker(struct check *c, const struct rule *r)
 	};
 	bool tls = c->base[KEY_MODE] == MODE_REQUIRE;
 	bool cert = c->base[KEY_CLIENT_CERT] == CC_REQUIRE;
-	char buf[TITLE_SIZE], mine[16], theirs[16];
+	char buf[TITLE_SIZE], base[TITLE_SIZE], mine[16], theirs[16];
+	const struct rule *than;
 	bool exempt;			/* from certificates with TLS, as the decision has it */
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
@@ -188,12 +206,63 @@ warn_weaker(struct check *c, const struct rule *r)
 		    rule_sets(r, KEY_MODE) && settings_value(r, KEY_MODE) == MODE_NONE;
 		if (!exempt && (!rule_sets(r, k) || settings_value(r, k) >= c->base[k]))
 			continue;
+		than = strictest_rule(c, k);
 		problem(c->problems, SEV_WARNING, settings_line(c->s, r, exempt ? KEY_MODE : k),
-		    "%s is weaker than %s[%s] (%s%s = %s, not %s): anybody can claim to send from "
-		    "there", title(c, r, buf), section_named(c->whose[k]) ? "a " : "",
-		    section_words[c->whose[k]], exempt ? "mode = none means " : "",
+		    "%s is weaker than %s (%s%s = %s, not %s): anybody can claim to send from "
+		    "there", title(c, r, buf), than != NULL ? title(c, than, base) : "[server]",
+		    exempt ? "mode = none means " : "",
 		    key_table[k].name, key_text(k, exempt ? CC_NONE : settings_value(r, k), mine),
 		    key_text(k, c->base[k], theirs));
+	}
+}
+
+/* Does any rule of the section have the key as strict as that? */
+static bool
+any_has(const struct check *c, enum section sec, enum key k, uint32_t least)
+{
+	uint32_t weakest, strictest;
+
+	return settings_range(c->s, sec, k, &weakest, &strictest) && strictest >= least;
+}
+
+/*
+ * What a domain or peer says of a demand that neither it nor any base makes.  One
+ * of the other kind may make it: then less than the base is an exception to that,
+ * and more is still a wish that most mail does not meet.
+ */
+static void
+warn_idle(struct check *c, const struct rule *r)
+{
+	static const enum key keys[] = { KEY_MIN_TLS, KEY_MIN_BITS, KEY_ENFORCE };
+	enum section other = r->section == SEC_PEER ? SEC_DOMAIN : SEC_PEER;
+	bool tls = over_server(c, r, KEY_MODE) == MODE_REQUIRE || c->base[KEY_MODE] == MODE_REQUIRE;
+	bool cert = over_server(c, r, KEY_CLIENT_CERT) == CC_REQUIRE ||
+	    c->base[KEY_CLIENT_CERT] == CC_REQUIRE;
+	bool by_other = any_has(c, other, KEY_MODE, MODE_REQUIRE);
+	char buf[TITLE_SIZE], word[16];
+	bool empty = true;
+
+	if (rule_sets(r, KEY_MODE) && settings_value(r, KEY_MODE) == MODE_NONE)
+		return;			/* switched off */
+	for (int k = 0; k < KEY_MAX && empty; k++)
+		empty = !rule_sets(r, (enum key)k);
+	if (empty && !tls && !cert)
+		problem(c->problems, SEV_WARNING, r->line,
+		    "%s sets nothing, so it asks for nothing: add mode = require, or take it out",
+		    title(c, r, buf));
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && !tls; i++) {
+		enum key k = keys[i];
+
+		if (!rule_sets(r, k) || (by_other && (k == KEY_ENFORCE ||
+		    settings_value(r, k) <= c->base[k])))
+			continue;
+		if (k == KEY_ENFORCE && (cert || any_has(c, other, KEY_CLIENT_CERT, CC_REQUIRE)))
+			continue;
+		problem(c->problems, SEV_WARNING, settings_line(c->s, r, k),
+		    "%s has %s = %s, which has no effect where TLS is not required%s: %s",
+		    title(c, r, buf), key_table[k].name, key_text(k, settings_value(r, k), word),
+		    by_other ? " by another rule" : "", rule_sets(r, KEY_MODE) ?
+		    "let its mode be require" : "add mode = require");
 	}
 }
 
@@ -279,6 +348,8 @@ check_rule(struct check *c, const struct rule *r, bool warn)
 	warn_old_tls(c, r);
 	if (meets_everybody(c, r))
 		warn_everybody(c, r);
+	if (c->whole && (r->section == SEC_PEER || r->section == SEC_DOMAIN))
+		warn_idle(c, r);
 	if (r->section == SEC_PEER)
 		warn_weaker(c, r);
 	else if (r->section == SEC_LISTENER || r->section == SEC_CLIENT)
@@ -293,6 +364,7 @@ settings_check(const struct settings *s, bool warn, struct problems *ps)
 
 	c.server = settings_find(s, SEC_SERVER, "");
 	find_base(&c);
+	c.whole = ps->found[SEV_ERROR] == 0;
 	for (int sec = 0; sec < SEC_MAX; sec++)
 		for (size_t i = 0; (r = settings_at(s, (enum section)sec, i)) != NULL; i++)
 			check_rule(&c, r, warn);
