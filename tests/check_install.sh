@@ -34,7 +34,8 @@ if command -v snmptranslate >/dev/null; then
 else
 	skip "the SNMP tools and the MIB as installed" "snmptranslate is not installed"
 fi
-check "installs the folder for the counters" test -d "$root/var/lib/tlsward"
+is "nothing is put elsewhere: folders of a running system are tlsward setup's" "$(cd "$root" && find . -path './opt/*' -prune -o -type d -print)" ".
+./opt"
 check "installs the settings" test -s "$root/opt/etc/tlsward/tlsward.ini"
 is "no path of another prefix is left in what is installed" \
     "$(cd "$root" && grep -rlIE '/usr/local|(^|[^t])/etc/tlsward' opt/tw/share/tlsward opt/tw/share/man opt/tw/lib/systemd opt/tw/share/doc/tlsward/*.conf)" ""
