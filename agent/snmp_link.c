@@ -1,6 +1,8 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -88,6 +90,21 @@ handle(netsnmp_mib_handler *handler, netsnmp_handler_registration *reg,
 
 /* ---- the library's log, and the state of the link ---- */
 
+/* To user and group by name, with the line that is missing. */
+static void
+explain_closed(const char *path)
+{
+	const struct passwd *pw = getpwuid(geteuid());
+	const struct group *gr = getgrgid(getegid());
+	char user[24], group[24];
+
+	(void)snprintf(user, sizeof(user), "%lu", (unsigned long)geteuid());
+	(void)snprintf(group, sizeof(group), "%lu", (unsigned long)getegid());
+	log_line(LOG_WARNING, "the AgentX socket %s is closed to user %s: put the line "
+	    "\"agentXPerms 0660 0555 root %s\" into snmpd.conf and restart snmpd", path,
+	    pw != NULL ? pw->pw_name : user, gr != NULL ? gr->gr_name : group);
+}
+
 /* What a person can do about a socket that does not let us in. */
 static void
 explain(void)
@@ -102,9 +119,7 @@ explain(void)
 		    "snmpd.conf have \"master agentx\" and \"agentXSocket %s\"?", path,
 		    strerror(errno), path);
 	else if (access(path, R_OK | W_OK) != 0)
-		log_line(LOG_WARNING, "the AgentX socket %s is closed to user %lu: let its group in "
-		    "by \"agentXPerms 0660 0555 root GROUP\" in snmpd.conf", path,
-		    (unsigned long)geteuid());
+		explain_closed(path);
 	else
 		log_line(LOG_WARNING, "nobody answers at the AgentX socket %s: is snmpd running, and "
 		    "is this its agentXSocket?", path);

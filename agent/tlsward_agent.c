@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
 #include <pwd.h>
@@ -129,6 +130,44 @@ look_first(struct options *o)
 	return go;
 }
 
+/*
+ * What no SET could be written to is told before the first one: a change is a new
+ * file in the folder, and what is read-only is not replaced.
+ */
+static void
+warn_unwritable(const char *ini)
+{
+	const struct passwd *pw = getpwuid(geteuid());
+	char number[24], *path = realpath(ini, NULL), *slash, *folder;
+	const char *user = number, *bad = NULL;
+	int error;
+
+	slash = path != NULL ? strrchr(path, '/') : NULL;
+	folder = slash != NULL ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : NULL;
+	if (folder == NULL)
+		goto out;		/* it goes again: what reads it tells */
+	if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) == -1)
+		bad = folder;
+	else if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == -1)
+		bad = path;
+	error = errno;
+	if (bad == NULL)
+		goto out;
+	(void)snprintf(number, sizeof(number), "%lu", (unsigned long)geteuid());
+	if (pw != NULL)
+		user = pw->pw_name;
+	if (error == EROFS)
+		log_line(LOG_WARNING, "SETs will fail: %s is not writable, its file system is "
+		    "read-only; in a systemd unit ReadWritePaths= opens it", bad);
+	else
+		log_line(LOG_WARNING, "SETs will fail: %s is not writable for %s: as root, %s%s", bad,
+		    user, strcmp(user, USER_DEFAULT) == 0 ? "\"tlsward setup\"" : "chown it to ",
+		    strcmp(user, USER_DEFAULT) == 0 ? "" : user);
+out:
+	free(folder);
+	free(path);
+}
+
 /* From the first look at the settings to the end, or until they name other places. */
 static int
 work(struct options *o)
@@ -145,6 +184,7 @@ work(struct options *o)
 			status = PARENT_AGAIN;
 		goto out;
 	}
+	warn_unwritable(o->ini);
 	o->waits = false;
 	o->ran = true;
 	if (o->state_dir != NULL && o->agentx != NULL)

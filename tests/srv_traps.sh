@@ -349,7 +349,7 @@ if [ "$(id -u)" -eq 0 ]; then
 	chmod 0600 "$AGENTX"
 	start agent "$AGENT" -c "$INI" -x "$AGENTX" "${AS[@]}"
 	check "a socket that is closed to its user is told of, with what to do" await_log 10 agent \
-	    "AgentX socket $AGENTX is closed to user $(id -u $AGENT_USER): .*agentXPerms"
+	    "AgentX socket $AGENTX is closed to user $AGENT_USER: .*\"agentXPerms 0660 0555 root $(id -gn $AGENT_USER)\" into snmpd.conf and restart snmpd"
 	chmod 0666 "$AGENTX"
 	check "and used when it is open" wait_for 40 agent_answers
 else
