@@ -241,18 +241,34 @@ changer_word(uint32_t by)
 	return by == BY_SNMP ? "SNMP" : by == BY_COMMAND ? "the command line" : "an editor";
 }
 
+/* ", client_cert: none -> require": nothing where it stayed as it was.  What was written. */
+static size_t
+change_text(char *buf, size_t size, const char *comma, enum key key, uint32_t old, uint32_t new)
+{
+	int n;
+
+	if (old == new)
+		return 0;
+	n = snprintf(buf, size, "%s%s: %s -> %s", comma, key_table[key].name,
+	    value_word(key, old), value_word(key, new));
+	return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
+}
+
 const char *
 event_text(const struct event *e, char *buf, size_t size)
 {
 	const char *section = e->section < SEC_MAX ? section_words[e->section] : "";
 	const char *space = e->name[0] == '\0' ? "" : " ";
+	char mode[64] = "", cert[64] = "";
+	size_t n;
 
 	switch ((enum alarm)e->kind) {
 	case ALARM_MODE:
-		snprintf(buf, size, "[%s%s%s] mode: %s -> %s, client_cert: %s -> %s, by %s",
-		    section, space, e->name, value_word(KEY_MODE, e->old_mode),
-		    value_word(KEY_MODE, e->new_mode), value_word(KEY_CLIENT_CERT, e->old_cert),
-		    value_word(KEY_CLIENT_CERT, e->new_cert), changer_word(e->by));
+		n = change_text(mode, sizeof(mode), "", KEY_MODE, e->old_mode, e->new_mode);
+		change_text(cert, sizeof(cert), n > 0 ? ", " : "", KEY_CLIENT_CERT, e->old_cert,
+		    e->new_cert);
+		snprintf(buf, size, "[%s%s%s] %s%s, by %s", section, space, e->name, mode, cert,
+		    changer_word(e->by));
 		break;
 	case ALARM_REJECTED:
 		snprintf(buf, size, "settings rejected: %s", e->text);

@@ -166,6 +166,28 @@ keep_last(struct hold *h, const struct attempt *a, hold_log *log)
 	    "the settings read before stay in force");
 }
 
+/* How many of the rules, "1 domain, 2 peers". */
+static void
+say_in_force(const char *path, const struct settings *s, hold_log *log)
+{
+	static const struct {
+		enum section section;
+		const char *one;
+	} what[] = {
+		{ SEC_DOMAIN, "domain" }, { SEC_PEER, "peer" }, { SEC_LISTENER, "listener" },
+		{ SEC_CLIENT, "client network" }
+	};
+	char list[160];
+	size_t used = 0, n;
+
+	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
+		n = settings_count(s, what[i].section);
+		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%zu %s%s",
+		    i == 0 ? "" : ", ", n, what[i].one, n == 1 ? "" : "s");
+	}
+	say(log, LOG_INFO, "%s: settings are in force (%s)", path, list);
+}
+
 static bool
 put_in_force(struct hold *h, struct settings *fresh, hold_log *log)
 {
@@ -200,10 +222,7 @@ put_in_force(struct hold *h, struct settings *fresh, hold_log *log)
 	held_unref(h->now);
 	h->now = held;
 	h->loads++;
-	say(log, LOG_INFO, "%s: settings are in force (%zu domains, %zu peers, "
-	    "%zu listeners, %zu client networks)", h->path,
-	    settings_count(fresh, SEC_DOMAIN), settings_count(fresh, SEC_PEER),
-	    settings_count(fresh, SEC_LISTENER), settings_count(fresh, SEC_CLIENT));
+	say_in_force(h->path, fresh, log);
 	return true;
 }
 

@@ -466,6 +466,25 @@ setup(void **state)
 	return mkdtemp(folder) == NULL ? -1 : 0;
 }
 
+static void
+words(void **state)
+{
+	struct event e = { .kind = ALARM_MODE, .section = SEC_PEER, .name = "p.example",
+	    .old_mode = 1, .new_mode = MODE_REQUIRE + 2, .old_cert = 1, .new_cert = 1,
+	    .by = BY_SNMP };
+	char buf[256];
+
+	(void)state;
+	assert_string_equal(event_text(&e, buf, sizeof(buf)),
+	    "[peer p.example] mode: not set -> require, by SNMP");
+	e.new_cert = CC_REQUEST + 2;
+	assert_string_equal(event_text(&e, buf, sizeof(buf)), "[peer p.example] mode: not set -> "
+	    "require, client_cert: not set -> request, by SNMP");
+	e.new_mode = 1;
+	assert_string_equal(event_text(&e, buf, sizeof(buf)),
+	    "[peer p.example] client_cert: not set -> request, by SNMP");
+}
+
 static int
 teardown(void **state)
 {
@@ -489,6 +508,7 @@ main(void)
 		cmocka_unit_test_setup(queue, fresh),
 		cmocka_unit_test_setup(throttle, fresh),
 		cmocka_unit_test_setup(forgotten, fresh),
+		cmocka_unit_test_setup(words, fresh),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -63,6 +63,7 @@ fstat(int fd, struct stat *st)
 static struct {
 	unsigned lines, errors;
 	char last[1024];		/* of the errors */
+	char said[1024];		/* of all lines, the last */
 } logged;
 
 static void
@@ -70,6 +71,7 @@ take_log(int level, const char *line)
 {
 	logged.lines++;
 	assert_null(strchr(line, '\n'));
+	(void)snprintf(logged.said, sizeof(logged.said), "%s", line);
 	if (level > LOG_ERR)
 		return;
 	logged.errors++;
@@ -153,6 +155,8 @@ good(void **state)
 	assert_true(refresh(&h));
 	assert_int_equal(logged.errors, 0);
 	assert_int_equal(logged.lines, 1);
+	assert_non_null(strstr(logged.said, "settings are in force "
+	    "(1 domain, 0 peers, 0 listeners, 0 client networks)"));
 	assert_int_equal(mode(&h), MODE_REQUIRE);
 	assert_false(refresh(&h));
 	assert_int_equal(logged.lines, 0);
