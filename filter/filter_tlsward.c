@@ -303,6 +303,9 @@ main(int argc, char **argv)
 	}
 	if (only_check)
 		return check(path);
+	if (isatty(STDIN_FILENO))
+		fprintf(stderr, "filter-tlsward: waits for smtpd's lines, as OpenSMTPD starts it by a "
+		    "filter line in smtpd.conf; nobody else needs to run it\n");
 	errlog_open(verbose);
 	return serve(path);
 }

@@ -218,6 +218,15 @@ is "and it is said once" "$(grep -c 'counters: is full with 262143 names' "$T/li
 finish
 is "ends with 0 at the end of its input" $? 0
 
+# By hand, at a terminal: it would seem to hang.
+if command -v script >/dev/null; then
+	ini offer >"$T/hand.ini"
+	like "at a terminal it says whom it waits for" \
+	    "$(script -qec "timeout 1 $FILTER -c $T/hand.ini" /dev/null 2>&1 </dev/null)" "waits for smtpd's lines.*nobody else needs to run it"
+else
+	skip "at a terminal it says whom it waits for" "script(1) is not installed"
+fi
+
 # SIGHUP where neither inotify nor a tick may have told first
 ini offer >"$T/hup.ini"
 begin hup
