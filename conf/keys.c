@@ -84,7 +84,7 @@ const struct key_info key_table[KEY_MAX] = {
 	    .type = TYPE_WORD, .words = purpose_words, .hint = "any or client",
 	    .preset = PURPOSE_ANY, .preset_text = "any" },
 	[KEY_AGENTX] = { .name = "agentx", .sections = IN(AGENT),
-	    .type = TYPE_PATH, .hint = "the absolute path of snmpd's AgentX socket",
+	    .type = TYPE_PATH, .hint = "the absolute path of snmpd's AgentX socket, or tcp:HOST:PORT",
 	    .preset_text = "/var/agentx/master" },
 	[KEY_EXPIRY_DAYS] = { .name = "expiry_days", .sections = IN(AGENT),
 	    .type = TYPE_NUMBERS, .lo = 1, .hi = 3650,

@@ -138,6 +138,23 @@ value_item(enum key k, const char *text, size_t len, unsigned char out[ITEM_SIZE
 	}
 }
 
+/* snmpd by TCP, as the Net-SNMP library has it: "tcp:HOST:PORT", "tcp6:[ADDRESS]:PORT". */
+static bool
+tcp_address(const char *text)
+{
+	const char *host = strchr(text, ':') + 1, *port = strrchr(text, ':') + 1;
+	unsigned n = 0;
+
+	if (port - host < 2 || *port == '\0' || strlen(port) > 5)
+		return false;
+	for (const char *p = host; *p != '\0'; p++)
+		if ((unsigned char)*p <= ' ' || *p == 0x7f)
+			return false;
+	for (; *port >= '0' && *port <= '9'; port++)
+		n = n * 10 + (unsigned)(*port - '0');
+	return *port == '\0' && n > 0 && n <= UINT16_MAX;
+}
+
 const char *
 value_text(enum key k, const char *text, char *out, size_t outsize)
 {
@@ -145,7 +162,10 @@ value_text(enum key k, const char *text, char *out, size_t outsize)
 
 	if (key_table[k].type == TYPE_REF)
 		return section_name_normal(key_table[k].ref, text, len, out, outsize);
-	if (text[0] != '/')
+	if (k == KEY_AGENTX && (strncmp(text, "tcp:", 4) == 0 || strncmp(text, "tcp6:", 5) == 0)) {
+		if (!tcp_address(text))
+			return "has no HOST:PORT behind tcp:";
+	} else if (text[k == KEY_AGENTX && strncmp(text, "unix:", 5) == 0 ? 5 : 0] != '/')
 		return "is no absolute path";
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)

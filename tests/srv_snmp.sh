@@ -213,11 +213,11 @@ is "a SET that fails elsewhere fails" "$(grep -c noError "$T/back")" 0
 check "and is taken back" await_log 5 agent 'snmpd took a SET back'
 is "so that the file is as it was" "$(cat "$INI")" "$(cat "$T/first")"
 taken "a SET of its own" "$(dom $MODE example.org)" i 2
-check "is told as a change" await_log 5 agent 'domain example\.org\] mode: require -> none, .* by SNMP'
-is "and the one that was taken back is not" "$(log_of agent | grep -c 'client_cert: .* by ')" 1
+check "is told as a change" await_log 5 agent 'domain example\.org\] mode: require -> none, by SNMP'
+is "and the one that was taken back is not" "$(log_of agent | grep -c 'mode: .*, by ')" 1
 cp -p "$T/first" "$INI.x" && mv "$INI.x" "$INI"
 own
-check "the file is the first again" await_log 5 agent 'mode: none -> require, .* by an editor'
+check "the file is the first again" await_log 5 agent 'mode: none -> require, by an editor'
 
 # ---- what SET does ----
 taken "a row's mode is set" "$(dom $MODE example.org)" i 2
@@ -397,7 +397,15 @@ is "levels are for the journal, if that is where stderr goes" \
     "$(grep -c '^tlsward-agent: error: .*nowhere' "$T/err") $(grep -c '^<3>.*nowhere' "$T/err")" '1 1'
 
 # ---- snmpd goes and comes ----
+chmod 0555 "$T/etc"
 check "the agent starts again" agent
+like "and tells where no SET can ever be written" "$(log_of agent)" \
+    "SETs will fail: .*/etc is not writable for $([ "$(id -u)" -eq 0 ] && echo nobody || id -un): as root, chown it to "
+stop agent
+chmod 0755 "$T/etc"
+: >"$T/agent.log"
+check "and again" agent
+unlike "with nothing to tell, where it can" "$(log_of agent)" 'SETs will fail'
 stop snmpd
 check "snmpd starts again" start_snmpd
 check "the agent is back within 5 s" wait_for 5 agent_answers
@@ -469,6 +477,21 @@ start agent "$AGENT" -c "$INI" -x "$T/ax/master" "${AS[@]}"
 check "so that the agent gets in" await_log 5 agent "connected to snmpd at $T/ax/master"
 stop agent
 stop sample
+free_port ax
+sed -i "s,^agentXSocket .*,agentXSocket tcp:127.0.0.1:$ax," "$T/sample.conf"
+sed '/^agentx/d' "$INI" >"$T/etc/tcp.ini"
+grep -q '^\[agent\]' "$T/etc/tcp.ini" || echo '[agent]' >>"$T/etc/tcp.ini"
+sed -i "s/^\[agent\].*/&\nagentx = tcp:127.0.0.1:$ax/" "$T/etc/tcp.ini"
+own
+: >"$T/agent.log"
+start sample "$SERVERS/snmpd/usr/sbin/snmpd" -f -C -c "$T/sample.conf" -Lo -M /nonexistent -m "" -I -smux \
+    "udp:127.0.0.1:$sample"
+check "snmpd listens for agents by TCP" wait_for 10 listening "$ax"
+start agent "$AGENT" -c "$T/etc/tcp.ini" "${AS[@]}"
+check "agentx = tcp:HOST:PORT finds it" await_log 5 agent "connected to snmpd at tcp:127.0.0.1:$ax"
+stop agent
+stop sample
+rm "$T/etc/tcp.ini"
 check "snmpd starts again" start_snmpd
 
 # ---- killed amid SETs: the old file or the new one, whole ----

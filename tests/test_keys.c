@@ -9,6 +9,7 @@
 
 #include "keys.h"
 #include "name.h"
+#include "value.h"
 
 /* As the manual has it; a key that is missing here may stand nowhere. */
 static const struct {
@@ -212,6 +213,38 @@ names(void **state)
 	assert_non_null(section_name_normal(SEC_CA, "a", 1, out, 8));
 }
 
+static void
+agentx(void **state)
+{
+	static const struct {
+		const char *text;
+		bool good;
+	} cases[] = {
+		{ "/var/agentx/master", true }, { "unix:/run/agentx", true },
+		{ "tcp:localhost:705", true }, { "tcp:192.0.2.1:65535", true },
+		{ "tcp6:[::1]:705", true }, { "agentx/master", false }, { "unix:agentx", false },
+		{ "unix:", false }, { "tcp:", false }, { "tcp6:", false }, { "tcp:705", false },
+		{ "tcp::705", false }, { "tcp:localhost:", false }, { "tcp:localhost:0", false },
+		{ "tcp:localhost:65536", false }, { "tcp:localhost:000705", false },
+		{ "tcp:localhost:70x", false }, { "tcp:local host:705", false },
+		{ "udp:localhost:705", false }, { "", false },
+	};
+	char out[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *wrong = value_text(KEY_AGENTX, cases[i].text, out, sizeof(out));
+
+		if ((wrong == NULL) != cases[i].good)
+			fail_msg("%s: %s", cases[i].text, wrong != NULL ? wrong : "taken");
+		if (wrong == NULL)
+			assert_string_equal(out, cases[i].text);
+	}
+	/* nowhere else */
+	assert_non_null(value_text(KEY_FILE, "tcp:localhost:705", out, sizeof(out)));
+	assert_non_null(value_text(KEY_STATE_DIR, "unix:/run/agentx", out, sizeof(out)));
+}
+
 int
 main(void)
 {
@@ -221,6 +254,7 @@ main(void)
 		cmocka_unit_test(scalars),
 		cmocka_unit_test(sections),
 		cmocka_unit_test(names),
+		cmocka_unit_test(agentx),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
