@@ -167,8 +167,13 @@ listener_wrong(const char *name, size_t len)
 	const char *colon = memrchr(name, ':', len);
 	size_t host = colon != NULL ? (size_t)(colon - name) : len;
 	struct addr a;
+	bool ip = addr_ip(name, len, &a);
 
-	if (addr_ip(name, len, &a))
+	/* 2001:db8::1:25 is an address as it stands, but hardly what was meant */
+	if (name[0] != '[' && memchr(name, ':', host) != NULL && (ip || addr_ip(name, host, &a)))
+		return "has no brackets around the address: [ADDRESS]:PORT, such as "
+		    "[2001:db8::7]:25";
+	if (ip)
 		return "has no port: a listener is such as 198.51.100.7:25, "
 		    "[2001:db8::7]:25 or *:25";
 	if (colon == NULL)
@@ -336,12 +341,28 @@ key_text(enum key k, uint32_t value, char buf[16])
 	}
 }
 
+/* "TLSv1.2", "tls 1.2": the version in it. */
+static const char *
+near_version(const char *text, size_t len)
+{
+	size_t n;
+
+	if (len < 3 || strncasecmp(text, "tls", 3) != 0)
+		return NULL;
+	for (const char *const *w = tls_words; *w != NULL; w++)
+		if (len > (n = strlen(*w)) && len - n <= 5 && memcmp(text + len - n, *w, n) == 0)
+			return *w;
+	return NULL;
+}
+
 const char *
 key_near(enum key k, const char *text, size_t len)
 {
 	const char *const *words;
 	size_t n = 0;
 
+	if (k < KEY_MAX && key_table[k].type == TYPE_TLS)
+		return near_version(text, len);
 	if (k >= KEY_MAX || (key_table[k].type != TYPE_WORD && key_table[k].type != TYPE_BOOL))
 		return NULL;
 	words = key_table[k].type == TYPE_WORD ? key_table[k].words : bool_words;

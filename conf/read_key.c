@@ -16,7 +16,9 @@ bad_value(struct reader *r, const char *text, size_t len, const char *why)
 {
 	const struct key_info *k = &key_table[r->key];
 	const char *comment = memmem(text, len, " #", 2) != NULL ?
-	    "; a comment behind a value begins with ` ;`" : "";
+	    "; a comment behind a value begins with ` ;`" :
+	    k->type != TYPE_PATH && memchr(text, ';', len) != NULL ?
+	    "; a comment behind a value needs a blank before its `;`" : "";
 	const char *near = why == NULL ? key_near(r->key, text, len) : NULL;
 	char buf[SHOWN_SIZE];
 
