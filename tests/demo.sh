@@ -178,7 +178,8 @@ if [ -n "$keep" ]; then
 	KEEP=1
 	echo "${bold}Left running.$plain  OpenSMTPD 127.0.0.1:$smtpd_port, Exim 127.0.0.1:$exim_port, SNMP $snmp_host"
 	echo "  settings $INI; for the SNMP tools: export SNMPCONFPATH=$SNMPCONFPATH SNMP_PERSISTENT_DIR=$SNMPCONFPATH"
-	echo "  logs $T/*.log; programs $T/bin; to end it: ${SUDO_USER:+sudo }$T/end"
+	echo "  (user and MIB are in a file there: no -v3 ... is needed, only snmpget $snmp_host TLSWARD-MIB::...)"
+	echo "  logs $T/*.log, Exim's $T/exim-$exim_port/mainlog; programs $T/bin; to end it: ${SUDO_USER:+sudo }$T/end"
 else
 	pids=${PIDS[*]}
 	for name in agent snmpd exim smtpd; do

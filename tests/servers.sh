@@ -1,10 +1,11 @@
 #!/bin/bash
-# Unpacks the servers that the tests and the demo run, below build/servers/:
+# Unpacks the servers that the tests and the demo run, below build/servers/; with
+# the word "demo" only the three that the demo needs, which are marked:
 #
-#   opensmtpd   7.4 of bookworm-backports (bookworm's 6.8 cannot do TLS there)
-#   exim-4.96   exim4-daemon-heavy of bookworm
+# * opensmtpd   7.4 of bookworm-backports (bookworm's 6.8 cannot do TLS there)
+# * exim-4.96   exim4-daemon-heavy of bookworm
 #   exim-4.98   exim4-daemon-heavy of bookworm-backports
-#   snmpd       snmpd and snmptrapd of bookworm
+# * snmpd       snmpd and snmptrapd of bookworm
 #   rsyslog     rsyslogd of bookworm, which carries smtpd's log to the filter
 #   snmp-exporter, prometheus   for their exporter and promtool; no service runs
 #
@@ -122,11 +123,13 @@ make_folder() { # PATH MODE
 rm -f "$apt/updated"
 unpack opensmtpd usr/sbin/smtpd "opensmtpd/$release-backports"
 unpack exim-4.96 usr/sbin/exim4 exim4-daemon-heavy
-unpack exim-4.98 usr/sbin/exim4 "exim4-daemon-heavy/$release-backports"
 unpack snmpd usr/sbin/snmpd snmpd snmptrapd
-unpack rsyslog usr/sbin/rsyslogd rsyslog
-unpack snmp-exporter usr/bin/prometheus-snmp-exporter prometheus-snmp-exporter
-unpack prometheus usr/bin/promtool prometheus
+if [ "${1:-}" != demo ]; then
+	unpack exim-4.98 usr/sbin/exim4 "exim4-daemon-heavy/$release-backports"
+	unpack rsyslog usr/sbin/rsyslogd rsyslog
+	unpack snmp-exporter usr/bin/prometheus-snmp-exporter prometheus-snmp-exporter
+	unpack prometheus usr/bin/promtool prometheus
+fi
 
 need=$(missing $(libraries))
 if [ "$(id -u)" -ne 0 ]; then
