@@ -240,7 +240,7 @@ warn_idle(struct check *c, const struct rule *r)
 	    c->base[KEY_CLIENT_CERT] == CC_REQUIRE;
 	bool by_other = any_has(c, other, KEY_MODE, MODE_REQUIRE);
 	char buf[TITLE_SIZE], word[16];
-	bool empty = true;
+	bool empty = true, trial;
 
 	if (rule_sets(r, KEY_MODE) && settings_value(r, KEY_MODE) == MODE_NONE)
 		return;			/* switched off */
@@ -253,15 +253,21 @@ warn_idle(struct check *c, const struct rule *r)
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && !tls; i++) {
 		enum key k = keys[i];
 
-		if (!rule_sets(r, k) || (by_other && (k == KEY_ENFORCE ||
-		    settings_value(r, k) <= c->base[k])))
+		if (!rule_sets(r, k) || (k != KEY_ENFORCE && by_other &&
+		    settings_value(r, k) <= c->base[k]))
 			continue;
-		if (k == KEY_ENFORCE && (cert || any_has(c, other, KEY_CLIENT_CERT, CC_REQUIRE)))
+		/* A peer's report does not reach what a domain asks. */
+		trial = k == KEY_ENFORCE && r->section == SEC_PEER &&
+		    settings_value(r, k) == ENFORCE_REPORT;
+		if (k == KEY_ENFORCE && (cert || (!trial && (by_other ||
+		    any_has(c, other, KEY_CLIENT_CERT, CC_REQUIRE)))))
 			continue;
 		problem(c->problems, SEV_WARNING, settings_line(c->s, r, k),
-		    "%s has %s = %s, which has no effect where TLS is not required%s: %s",
-		    title(c, r, buf), key_table[k].name, key_text(k, settings_value(r, k), word),
-		    by_other ? " by another rule" : "", rule_sets(r, KEY_MODE) ?
+		    "%s has %s = %s, which %s: %s", title(c, r, buf), key_table[k].name,
+		    key_text(k, settings_value(r, k), word), trial ?
+		    "tries what that section or the server asks, and they ask for nothing" : by_other ?
+		    "has no effect where TLS is not required by another rule" :
+		    "has no effect where TLS is not required", rule_sets(r, KEY_MODE) ?
 		    "let its mode be require" : "add mode = require");
 	}
 }
