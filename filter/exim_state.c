@@ -107,9 +107,9 @@ open_counters(const struct settings *s, bool daemon, uint64_t now)
 		state.counters = NULL;
 		state.counters_said = false;
 	}
-	if (!daemon && state.counters_pid == getpid())
+	if (!daemon && state.counters_pid == state.pid)
 		return;
-	state.counters_pid = getpid();
+	state.counters_pid = state.pid;
 	if (state.counters != NULL) {
 		counters_recheck(state.counters, now);
 		tell_counters(now);

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -211,6 +212,8 @@ serve(const char *path)
 	sigset_t waiting;
 	int rc = 1;
 
+	/* settings that are done with go back to the system: by itself malloc(3) learns to keep them */
+	(void)mallopt(M_MMAP_THRESHOLD, 256 << 10);
 	signals_open(&waiting);
 	hold_init(&f.hold, path);
 	(void)hold_refresh(&f.hold, errlog_line);

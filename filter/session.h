@@ -63,7 +63,7 @@ struct session *session_find(const struct sessions *, uint64_t id);
 struct session *session_open(struct sessions *, uint64_t id);
 void session_close(struct sessions *, uint64_t id);	/* nothing where it is not open */
 
-#define SUPERSEDED_MAX ((size_t)24 << 20)
+#define SUPERSEDED_MAX ((size_t)8 << 20)
 /*
  * After a change: sessions go on under the settings that they began under, but
  * these are not kept beyond SUPERSEDED_MAX octets.  Those under the oldest go over

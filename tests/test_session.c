@@ -72,7 +72,7 @@ superseded_settings_are_bounded(void **state)
 			kept += round_of(s) == round;
 		}
 	assert_true(round_of(session_find(&all, 0)) > 0);
-	assert_in_range(kept, 3 * 10, 3 * RELOADS - 3);
+	assert_in_range(kept, 3 * 5, 3 * RELOADS - 3);
 	for (unsigned id = 0; id < RELOADS * 3; id++)
 		session_close(&all, id);
 	assert_int_equal(hold_superseded(&h), 0);
