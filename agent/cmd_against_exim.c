@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "cmd_access.h"
 #include "cmd_against.h"
 #include "cmd_smtpd_want.h"
 
@@ -370,6 +371,23 @@ compare_listener(const struct exim *x, const struct rule *r)
 		    "the start on port %u: take it out of tls_on_connect_ports", title, at.port);
 }
 
+/* Root prints `exim -bP`, and Exim reads the files as its own user. */
+static void
+compare_user(const struct exim *x)
+{
+	const struct access access = { x->a->s, x->a->ini, SEV_ERROR, x->a->report, x->a->arg };
+	char user[256], group[256];
+	struct reader r;
+	unsigned line;
+
+	if (!option_value(x->text, "exim_user", user, sizeof(user), &line))
+		return;
+	if (!option_value(x->text, "exim_group", group, sizeof(group), &line))
+		group[0] = '\0';
+	if (reader_find(&r, "Exim", user, group[0] != '\0' ? group : NULL))
+		access_check(&access, &r, true);
+}
+
 void
 against_exim(const struct against *a, const char *name, const char *text)
 {
@@ -380,6 +398,7 @@ against_exim(const struct against *a, const char *name, const char *text)
 	for (i = 0; i < NOPTIONS; i++)
 		compare_option(&x, &options[i]);
 	compare_resumption(&x);
+	compare_user(&x);
 	for (i = 0; (r = settings_at(a->s, SEC_LISTENER, i)) != NULL; i++)
 		compare_listener(&x, r);
 	while (x.ntold > 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "cmd_access.h"
 #include "cmd_against.h"
 #include "cmd_smtpd_conf.h"
 #include "cmd_smtpd_want.h"
@@ -54,6 +55,38 @@ compare_programs(const struct against *a, const struct smtpd_conf *conf)
 	}
 }
 
+/*
+ * The filter runs as a user of smtpd's or the one that the line names, and
+ * reads the INI as that.  Where the user is not known here, all others count.
+ */
+static void
+compare_access(const struct against *a, const struct smtpd_conf *conf)
+{
+	const struct access access = { a->s, a->ini, SEV_ERROR, a->report, a->arg };
+	char program[4096], ini[4096], why[ACCESS_WHY];
+	struct reader r;
+	bool known;
+
+	for (size_t i = 0; i < conf->filters; i++) {
+		const struct smtpd_filter *f = &conf->filter[i];
+
+		if (f->command == NULL || !smtpd_is_ours(f->command, ini, sizeof(ini)) ||
+		    !smtpd_program(f->command, program, sizeof(program)))
+			continue;
+		known = f->user != NULL ? reader_find(&r, "the filter", f->user, f->group) :
+		    reader_find(&r, "the filter", "opensmtpd", NULL) ||
+		    reader_find(&r, "the filter", "_smtpd", NULL);
+		if (!known)
+			r = (struct reader){ .uid = (uid_t)-1, .group = "root" };
+		/* smtpd looks for a relative one in a folder of its own */
+		if (program[0] == '/' && !access_program(&r, program, why))
+			differs(a, SEV_ERROR, f->at.file, f->at.line, "filter \"%s\": %s cannot be run, so "
+			    "that smtpd takes no mail %s", f->name, program, why);
+		if (known && same_file(ini, a->ini))
+			access_check(&access, &r, false);
+	}
+}
+
 void
 against_smtpd_rules(const struct against *a, const struct smtpd_conf *conf, const char *name,
     bool verifies)
@@ -65,6 +98,7 @@ against_smtpd_rules(const struct against *a, const struct smtpd_conf *conf, cons
 	size_t i, n, count = 0;
 
 	compare_programs(a, conf);
+	compare_access(a, conf);
 	for (i = 0; i < NSECTIONS; i++) {
 		if (!wants_client_cert(a->s, sections[i], CC_REQUIRE))
 			continue;

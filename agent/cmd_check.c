@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "cmd.h"
+#include "cmd_access.h"
 #include "cmd_against.h"
 #include "cmd_cert.h"
 #include "cmd_json.h"
@@ -34,6 +35,17 @@ finding(void *arg, enum severity severity, const char *path, unsigned line, cons
 	json_number(all->json, "line", line);
 	json_string(all->json, "text", text);
 	json_close(all->json);
+}
+
+/* Without --against it is not known for sure who serves, and as which user. */
+static void
+check_readable(const struct cmd *c, const struct settings *s, struct findings *all)
+{
+	const struct access access = { s, c->ini, SEV_WARNING, finding, all };
+	struct reader r;
+
+	if (reader_exim(&r, s))
+		access_check(&access, &r, true);
 }
 
 static const char *
@@ -75,6 +87,8 @@ cmd_check(struct cmd *c, int argc, char **argv)
 	s = settings_read_all(c->ini, finding, &all);
 	if (s != NULL)
 		cert_check(s, finding, &all);
+	if (s != NULL && against == NULL)
+		check_readable(c, s, &all);
 	if (s != NULL && against != NULL)
 		check_against(&(struct against){ s, c->ini, finding, &all }, against);
 	if (c->json) {

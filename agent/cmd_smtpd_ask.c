@@ -97,6 +97,12 @@ shell_word(const char **at, char *out, size_t size)
 }
 
 bool
+smtpd_program(const char *command, char *program, size_t size)
+{
+	return shell_word(&command, program, size);
+}
+
+bool
 smtpd_is_ours(const char *command, char *ini, size_t size)
 {
 	char arg[4096];

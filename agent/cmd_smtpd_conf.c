@@ -116,6 +116,18 @@ take_ca(struct parser *p)
 	ca->at = p->word[0].at;
 }
 
+/* What follows a command: the user and group that the program is to run as. */
+static void
+take_user(struct parser *p, size_t i, const char **user, const char **group)
+{
+	for (; i + 1 < p->words; i++) {
+		if (is(&p->word[i], "user"))
+			*user = p->word[++i].text;
+		else if (is(&p->word[i], "group"))
+			*group = p->word[++i].text;
+	}
+}
+
 static void
 take_proc(struct parser *p)
 {
@@ -128,6 +140,7 @@ take_proc(struct parser *p)
 	proc = &all[c->procs++];
 	proc->name = word(p, 1)->text;
 	proc->command = word(p, 2)->text;
+	take_user(p, 3, &proc->user, &proc->group);
 }
 
 /* The names in { } from the word at i on; returns where it ends. */
@@ -161,10 +174,14 @@ take_filter(struct parser *p)
 	f->at = p->word[0].at;
 	if (is(word(p, 2), "proc-exec")) {
 		f->command = word(p, 3)->text;
+		take_user(p, 4, &f->user, &f->group);
 	} else if (is(word(p, 2), "proc")) {
 		for (i = 0; i < c->procs; i++)
-			if (strcmp(c->proc[i].name, word(p, 3)->text) == 0)
+			if (strcmp(c->proc[i].name, word(p, 3)->text) == 0) {
 				f->command = c->proc[i].command;
+				f->user = c->proc[i].user;
+				f->group = c->proc[i].group;
+			}
 	} else if (is(word(p, 2), "chain")) {
 		f->kind = FILTER_CHAIN;
 		take_members(p, 3, f);

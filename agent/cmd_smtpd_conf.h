@@ -34,6 +34,7 @@ struct smtpd_filter {
 	const char *name;
 	enum smtpd_filter_kind kind;
 	const char *command;		/* of a program (proc or proc-exec), else NULL */
+	const char *user, *group;	/* that it runs as; NULL: smtpd's own */
 	const char *member[CHAIN_MAX];	/* of a chain */
 	size_t members;
 	const char *phase;		/* of a builtin filter: "mail-from" */
@@ -42,7 +43,7 @@ struct smtpd_filter {
 };
 
 struct smtpd_proc {
-	const char *name, *command;
+	const char *name, *command, *user, *group;
 };
 
 /* What a listener does about TLS, the least first. */
@@ -88,6 +89,9 @@ const struct smtpd_filter *smtpd_filter(const struct smtpd_conf *, const char *n
  * machine.  0: not known here.
  */
 size_t smtpd_addresses(const struct smtpd_listen *, struct addr *out, size_t max);
+
+/* The program of a command, as the shell reads it; false: there is none. */
+bool smtpd_program(const char *command, char *program, size_t size);
 
 /*
  * Does this command of a filter run filter-tlsward?  Its INI then goes to ini

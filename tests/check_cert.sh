@@ -693,6 +693,31 @@ try "check: a CA that is not there" 0 'tlsward.ini:[0-9]+: warning: \[ca a\]: ca
 like "check: pins that are none" "$out" 'warning: \[peer a.example\]: certs cannot be used: .*text'
 unlike "check: the others are fine" "$out" '\[ca b\]|b\.example'
 
+# As whom Exim runs is seen by its folder of counters.
+if [ "$(id -u)" -eq 0 ]; then
+	fresh
+	run cert create x --dns x.example
+	run cert use x
+	chown 0:0 "$CERTS/x.key"
+	rm -rf "$STATE"
+	mkdir -p "$STATE/exim"
+	chown nobody "$STATE/exim"
+	try "check: a key that Exim cannot read" 0 "warning: \[certificate x\]: $CERTS/x.key cannot be read by nobody, as whom Exim runs, .*454 \(root:root, mode 0640\): chgrp nogroup $CERTS/x.key; chmod 0640 $CERTS/x.key" check
+	chmod 0600 "$INI"
+	try "check: settings that Exim cannot read" 0 "warning: $INI cannot be read by nobody, .*chmod 0644 $INI" check
+	chmod 0644 "$INI"
+	mkdir "$STATE/opensmtpd"
+	try "check: where it may be OpenSMTPD alone that serves" 0 'no errors' check
+	unlike "check: nothing is said of it" "$out" 'cannot be read'
+	rmdir "$STATE/opensmtpd"
+	chgrp nogroup "$CERTS/x.key"
+	run check
+	unlike "check: with its group it can" "$out" 'cannot be read'
+	rmdir "$STATE/exim"
+else
+	skip "check: what Exim cannot read" "not root"
+fi
+
 # What a [ca] has ends, too.
 issue oldca 'Old Root' oldca root 20200101000000Z 20210101000000Z
 issue nextca 'Next Root' nextca root "$(date -u -d '+10 days' +%Y%m%d000000Z)" "$(date -u -d '+900 days' +%Y%m%d000000Z)"

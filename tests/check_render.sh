@@ -15,7 +15,14 @@ install -m 0644 "$KEY" "$T/open.key"
 install -m 0664 "$CERT" "$T/writable.pem"
 mkdir "$T/more"
 : >"$T/exim_tlsward.so"
-if [ "$(id -u)" -eq 0 ]; then install -m 0600 -o nobody "$KEY" "$T/nobody.key"; fi
+if [ "$(id -u)" -eq 0 ]; then
+	install -m 0600 -o nobody "$KEY" "$T/nobody.key"
+	install -m 0640 -g nogroup "$KEY" "$T/nogroup.key"
+fi
+chgrp Debian-exim "$KEY" 2>/dev/null && chmod 0640 "$KEY"
+mkdir -m 0750 "$T/closed"
+cp "$T/ca.pem" "$T/closed/"
+[ ! -e "$FILTER" ] || { cp "$FILTER" "$T/closed/"; install -m 0700 "$FILTER" "$T/more/"; }
 
 here() { sed "s,@T@,$T,g"; }			# a golden file's paths become real
 there() { sed "s,$T,@T@,g; s,$prefix/\(libexec\|share\),@P@/\1,g"; }
@@ -79,7 +86,7 @@ for in in "$TOP"/tests/golden/render/*.in; do
 	sed '$d' <<<"$out" >"$T/$name.out"
 	case ${args[1]} in
 	opensmtpd)
-		whole <"$T/$name.out" >"$T/$name.conf"
+		sed "s,$prefix/libexec/[^ ]*filter-tlsward,$FILTER," "$T/$name.out" | whole >"$T/$name.conf"
 		smtpd_takes "$name: smtpd takes it" "$T/$name.conf"
 		[ "$(id -u)" -eq 0 ] || continue
 		case $name in request|same-port) continue ;; esac	# cannot be met
@@ -94,7 +101,8 @@ done
 mkdir "$T/it's \"so\" \$x"
 odd="$T/it's \"so\" \$x/a b.ini"
 here <"$TOP/tests/golden/render/server.in" >"$odd"
-"$TLSWARD" -c "$odd" render opensmtpd | whole >"$T/odd.conf"
+"$TLSWARD" -c "$odd" render opensmtpd | sed "s,$prefix/libexec/[^ ]*filter-tlsward,$FILTER," |
+    whole >"$T/odd.conf"
 smtpd_takes "an odd path: smtpd takes it" "$T/odd.conf"
 [ "$(id -u)" -ne 0 ] || no_difference "an odd path: no difference" "$odd" "$T/odd.conf"
 mkdir "$T/bin/libexec"
@@ -124,6 +132,7 @@ for in in "$TOP"/tests/golden/against/*.in; do
 		skip "against/$name" "not root"
 		continue
 	fi
+	! grep -q '^; closed' "$in" || chmod 0600 "$dir/tlsward.ini"
 	out=$(run -c "$dir/tlsward.ini" check --against "$dir/conf")
 	# the state of the certificates' own files is another test's, and in the sum
 	golden "${in%.in}" "$(sed '/: warning: \[[^]]*\]: /d; /: [0-9]* errors\?, /d; /: no errors, /d
