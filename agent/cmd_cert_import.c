@@ -18,6 +18,7 @@
 #include "cmd_cert_make.h"
 #include "cmd_cert_own.h"
 #include "cmd_cert_read.h"
+#include "cmd_cert_replace.h"
 #include "cmd_keystore.h"
 
 struct import {
@@ -148,6 +149,7 @@ static int
 install(const struct cmd *c, struct import *im, struct keystore *ks, const struct settings *s)
 {
 	char said[768], key_said[STORE_PATH + 64], text[640], date[UTC_TEXT], key_text[32], why[STORE_WHY];
+	char replaced[REPLACE_TEXT];
 	X509 *leaf = sk_X509_value(im->chain.certs, 0);
 	BIO *key_pem = make_key_pem(im->private), *cert_pem = make_chain_pem(im->chain.certs);
 	char *key_data, *cert_data;
@@ -178,7 +180,10 @@ install(const struct cmd *c, struct import *im, struct keystore *ks, const struc
 	    chain_text(&im->chain, text, sizeof(text)));
 	snprintf(key_said, sizeof(key_said), "%s, from %s", make_key_text(im->private, key_text),
 	    im->from);
+	replace_text(s, im->name, replaced);	/* of the file as it still is */
 	status = cert_install(c, ks, s, &p);
+	if (status == EXIT_DONE && replaced[0] != '\0')
+		put_out("%s: it replaces %s.\n", im->name, replaced);
 	if (status == EXIT_DONE && im->chain.left_out > 0)
 		put_out("Left out: %d certificate%s that the chain does not need.\n", im->chain.left_out,
 		    im->chain.left_out == 1 ? "" : "s");
@@ -208,6 +213,25 @@ for_a_server(const struct import *im, const char *source)
 	return true;
 }
 
+/* A server would show it to clients that ask for a name which it has not. */
+static bool
+keeps_names(const struct cmd *c, const struct import *im, const struct settings *s,
+    const char *source)
+{
+	char lost[REPLACE_NAME];
+
+	if (replace_covers(s, im->name, sk_X509_value(im->chain.certs, 0), lost))
+		return true;
+	if (!im->force) {
+		cmd_error("%s: this is no certificate for %s, which [certificate %s] has now and "
+		    "rules of %s show; import it under another name (--force replaces it all the "
+		    "same)", source, lost, im->name, c->ini);
+		return false;
+	}
+	put_message(stderr, "tlsward: warning: %s: no certificate for %s any more\n", source, lost);
+	return true;
+}
+
 static int
 import(const struct cmd *c, struct import *im, struct keystore *ks, const struct settings *s)
 {
@@ -223,7 +247,7 @@ import(const struct cmd *c, struct import *im, struct keystore *ks, const struct
 		return cmd_error("%s: %s (--force imports it all the same)", source, im->chain.fault);
 	if (im->chain.fault[0] != '\0')
 		put_message(stderr, "tlsward: warning: %s: %s\n", source, im->chain.fault);
-	if (!for_a_server(im, source))
+	if (!for_a_server(im, source) || !keeps_names(c, im, s, source))
 		return EXIT_FAILED;
 	return install(c, im, ks, s);
 }
@@ -257,7 +281,7 @@ cert_import(struct cmd *c, int argc, char **argv)
 		{ "pkcs12", OPT_VALUE, &im.pkcs12, "FILE", "all in one; --cert may add a chain" },
 		{ "passphrase-file", OPT_VALUE, &im.secret.file, "FILE", "its first line, instead of asking" },
 		{ "group", OPT_VALUE, &im.group, "GROUP", "that may read the key; default: Exim's" },
-		{ "force", OPT_FLAG, &im.force, NULL, "though no mail client would accept it" },
+		{ "force", OPT_FLAG, &im.force, NULL, "though no mail client would accept it, or names are lost" },
 		{ NULL, OPT_FLAG, NULL, NULL, NULL }
 	};
 	char name[NAME_SIZE], why[STORE_WHY];

@@ -362,6 +362,22 @@ done
 is "import: the key is PKCS#8 in the clear" "$(head -n 1 "$CERTS/x.key")" '-----BEGIN PRIVATE KEY-----'
 try "import: Ed25519" 0 'ed.key: ED25519' cert import ed --cert "$P/ed.pem" --key "$P/ed.key"
 
+# ---- over a certificate that is in use ----
+
+fresh
+run cert create mx --dns leaf.example.org
+try "import: says what it replaces" 0 '^mx: it replaces the certificate for leaf.example.org, until 20' cert import mx --cert "$P/chain.pem" --key "$P/leaf.key"
+try "import: over one that no rule shows" 0 'replaces the certificate for leaf.example.org' cert import mx --cert "$P/soon.pem" --key "$P/soon.key"
+run cert use mx
+refused "import: over one in use, a name is lost" 'soon.example.org, which \[certificate mx\] has now .*--force' cert import mx --cert "$P/chain.pem" --key "$P/leaf.key"
+try "import --force: over one in use, a name is lost" 0 'warning: .*no certificate for soon.example.org any more' cert import mx --cert "$P/chain.pem" --key "$P/leaf.key" --force
+issue wide '*.example.org' inter2 leaf
+try "import: a wildcard has the name" 0 'mx: it replaces' cert import mx --cert "$P/wide.pem" --key "$P/wide.key"
+printf 'names = leaf.example.org\n' >>"$INI"
+try "import: so has it that of names" 0 'mx: it replaces' cert import mx --cert "$P/wide.pem" --key "$P/wide.key" --group daemon
+run unset server certificate
+refused "import: a wildcard is lost" 'no certificate for \*.example.org' cert import mx --cert "$P/chain.pem" --key "$P/leaf.key"
+
 # ---- passphrases ----
 
 for f in leaf-enc.key leaf-enc.der leaf-old.key; do
@@ -778,13 +794,16 @@ rm -rf "$STATE"
 check "hook: certbot: a pair" same_key "$CERTS/mx.pem" "$CERTS/mx.key"
 hook RENEWED_LINEAGE="$T/live/mx.example.org" "$HOOK" -c "$INI"
 like "hook: certbot: the lineage's name" "$(cat "$INI")" '^\[certificate mx.example.org\]'
-cp "$P/soon-chain.pem" "$T/full" ; cp "$P/soon.key" "$T/full.key"
+issue leafs leaf.example.org inter2 leaf
+cat "$P"/leafs.pem "$P"/inter2.pem "$P"/inter1.pem >"$T/full" ; cp "$P/leafs.key" "$T/full.key"
 hook CERT_PATH=x CA_CERT_PATH=x CERT_FULLCHAIN_PATH="$T/full" CERT_KEY_PATH="$T/full.key" Le_Domain=mx.example.org "$HOOK" -c "$INI" mx
 is "hook: acme.sh" "$rc" 0
 like "hook: acme.sh: a restart" "$out" 'restart it \(systemctl restart opensmtpd\)'
-check "hook: acme.sh: the new one" same_key "$CERTS/mx.pem" "$P/soon.key"
+check "hook: acme.sh: the new one" same_key "$CERTS/mx.pem" "$P/leafs.key"
 hook "$HOOK" -c "$INI" mx "$P/chain.pem" "$P/leaf.key"
 check "hook: files as arguments" same_key "$CERTS/mx.pem" "$P/leaf.key"
+hook "$HOOK" -c "$INI" mx "$P/soon-chain.pem" "$P/soon.key"
+like "hook: another host's" "$rc:$out" '^1:.*no certificate for leaf.example.org'
 hook "$HOOK" -c "$INI" mx "$P/chain.pem" "$P/soon.key"
 is "hook: another key" "$rc" 1
 check "hook: leaves the old pair" same_key "$CERTS/mx.pem" "$P/leaf.key"
