@@ -22,11 +22,12 @@
 
 #include "cmd.h"
 #include "cmd_setup_folder.h"
+#include "cmd_setup_sample.h"
 #include "keys.h"
 #include "read.h"
 
 #define AGENT_USER "tlsward"
-#define SAMPLE TLSWARD_PREFIX "/share/doc/tlsward/tlsward.ini"
+#define INI_MAX 512		/* octets of the settings' path */
 
 struct setup {
 	const char *ini;
@@ -273,45 +274,11 @@ setup_folder(struct setup *su, int at, const char *name, const struct folder *f)
 
 /* ---- the settings ---- */
 
-static const char first_ini[] =
-    "; TLS rules for incoming mail: tlsward.ini(5).\n"
-    "; `tlsward check` after each edit; both servers obey with the next session.\n"
-    "\n"
-    "[server]\n"
-    "mode = offer            ; none | offer | require\n"
-    "client_cert = none      ; none | request | require\n"
-    "min_tls = 1.2\n"
-    "enforce = yes           ; yes | report\n";
-
-/* The sample that was installed with this program, else the few lines above.  free(3) it. */
-static char *
-sample(size_t *len)
-{
-	char *text = NULL, buf[4096];
-	FILE *in, *out;
-	size_t n;
-
-	if ((out = open_memstream(&text, len)) == NULL)
-		return NULL;
-	if ((in = fopen(SAMPLE, "re")) != NULL) {
-		while ((n = fread(buf, 1, sizeof(buf), in)) > 0)
-			fwrite(buf, 1, n, out);
-		fclose(in);
-	}
-	if (ftell(out) <= 0)
-		fputs(first_ini, out);
-	if (fclose(out) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
-}
-
 static void
 make_ini(struct setup *su, int folder, const struct owner *agent)
 {
 	size_t len = 0;
-	char *text = sample(&len);
+	char *text = setup_sample(&len);
 	int fd;
 
 	fd = openat(folder, last_name(su->ini), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
@@ -361,15 +328,11 @@ setup_ini(struct setup *su, int folder, const struct owner *agent)
 static void
 setup_settings(struct setup *su, const struct owner *agent)
 {
-	char path[512];
+	char path[INI_MAX];
 	struct folder f = { path, "the folder of the settings", agent, true, NULL };
 	const char *name = last_name(su->ini);
 	int fd;
 
-	if (su->ini[0] != '/' || name[0] == '\0' || strlen(su->ini) >= sizeof(path)) {
-		say(su, FAIL, "%.300s: setup needs the absolute path of the settings", su->ini);
-		return;
-	}
 	snprintf(path, sizeof(path), "%.*s", (int)(name - su->ini - 1), su->ini);
 	fd = setup_folder(su, -1, path, &f);
 	if (fd != -1) {
@@ -382,14 +345,24 @@ setup_settings(struct setup *su, const struct owner *agent)
 
 /* ---- the counters ---- */
 
-static void
-ignore(void *arg, enum severity severity, const char *path, unsigned line, const char *text)
+/*
+ * The settings that name state_dir, NULL where there is no file yet: then the
+ * preset holds.  False: they have errors, which were printed, so that the
+ * folders are not known.
+ */
+static bool
+state_settings(struct setup *su, struct settings **s)
 {
-	(void)arg;
-	(void)severity;
-	(void)path;
-	(void)line;
-	(void)text;
+	struct stat st;
+
+	*s = NULL;
+	if (stat(su->ini, &st) == -1 && errno == ENOENT)
+		return true;
+	if ((*s = settings_read(su->ini, false, put_report, stderr)) != NULL)
+		return true;
+	say(su, FAIL, "the folders of counters: %s has errors, so that its state_dir is not known; "
+	    "mend it and run setup again", su->ini);
+	return false;
 }
 
 /* A folder in state_dir, which is open as `at`; -1: a dry run did not make it. */
@@ -420,14 +393,18 @@ setup_state(struct setup *su, const struct owner *agent)
 		{ "exim", "Exim", "Exim's counters", { "Debian-exim", "exim", NULL } },
 	};
 	const struct owner root = { "root", 0, 0, true };
-	struct settings *s = settings_read(su->ini, false, ignore, NULL);
-	const char *dir = settings_place(s, SEC_SERVER, KEY_STATE_DIR);
-	const struct folder f = { dir, "the folder of counters", &root, true, agent };
+	struct folder f = { NULL, "the folder of counters", &root, true, agent };
 	unsigned failed = su->failed;
-	int at = setup_folder(su, -1, dir, &f);
+	struct settings *s;
 	struct owner o;
+	const char *dir;
 	size_t i, u;
+	int at = -1;
 
+	if (!state_settings(su, &s))
+		return;
+	f.path = dir = settings_place(s, SEC_SERVER, KEY_STATE_DIR);
+	at = setup_folder(su, -1, dir, &f);
 	if (su->failed > failed)
 		goto out;
 	setup_below(su, at, dir, "agent", agent, "the agent's own folder");
@@ -469,6 +446,9 @@ cmd_setup(struct cmd *c, int argc, char **argv)
 		return c->status;
 	if (n > 0)
 		return cmd_usage(c, "takes no operand \"%.64s\"", argv[0]);
+	/* said before anything is made */
+	if (c->ini[0] != '/' || last_name(c->ini)[0] == '\0' || strlen(c->ini) >= INI_MAX)
+		return cmd_usage(c, "-c %.300s: setup needs the absolute path of the settings", c->ini);
 	dry = su.dry;
 	su.ini = c->ini;
 	su.dry = dry || !root;

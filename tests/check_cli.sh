@@ -382,6 +382,13 @@ private() {
 }
 fresh
 try "setup: an operand" 2 'no operand' setup x
+INI=x.ini try "setup: a relative path" 2 '-c x.ini: setup needs the absolute path' setup
+is "setup: a relative path: nothing is said to be made" "$out" ''
+sed -i 's/^mode = offer.*/mode = Require/' "$INI"
+try "setup --dry-run: settings with an error" 1 'cli.ini:3: mode: .*did you mean `require`' setup --dry-run
+like "setup --dry-run: settings with an error: the folders are not known" "$out" '^FAILED +the folders of counters: .*cli.ini has errors'
+unlike "setup --dry-run: settings with an error: no folder of counters" "$out" '/var/lib/tlsward'
+fresh
 INI=$T/etc/tlsward/x.ini try "setup --dry-run" 0 '^would +.*/etc/tlsward/x.ini: new, the first settings' \
     setup --dry-run
 if [ "$(id -u)" -ne 0 ]; then
@@ -409,6 +416,12 @@ else
 	    "$2" setup; stat -c "%n %U %a" /etc/tlsward /etc/tlsward/tlsward.ini'
 	like "setup: sets an owner right" "$out" '^/etc/tlsward tlsward 755$'
 	like "setup: sets a mode right" "$out" '^/etc/tlsward/tlsward.ini tlsward 644$'
+	private "$T" '"$2" setup >/dev/null; rm -r /var/lib/tlsward; echo "colour = red" >>/etc/tlsward/tlsward.ini; "$2" setup; r=$?; ls /var/lib/tlsward; exit $r'
+	is "setup: settings with an error" $rc 1
+	like "setup: settings with an error: no folder is made" "$err" 'cannot access ./var/lib/tlsward'
+	private "$T" 'cd /; "$2" -c etc/tlsward/tlsward.ini setup; r=$?; id tlsward; ls /etc/tlsward; exit $r'
+	is "setup: a relative path is a slip" $rc 2
+	like "setup: a relative path: no user is made" "$err" 'no such user'
 	private "$T" 'cp -r /etc/skel /etc/other; : >/etc/other/x.ini; "$2" -c /etc/other/x.ini setup; r=$?
 	    stat -c "%n %U" /etc/other; exit $r'
 	is "setup: a folder that is not its own" $rc 1
