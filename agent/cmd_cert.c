@@ -152,13 +152,17 @@ server_used(const struct settings *s, const char *server)
 }
 
 void
-cert_tell_servers(const struct settings *s, const char *file)
+cert_tell_servers(const struct settings *s, const char *file, const char *was)
 {
 	bool smtpd = server_used(s, "opensmtpd"), exim = server_used(s, "exim");
 
 	if (exim || !smtpd)
 		printf("Exim shows it from the next connection on.\n");
-	if (smtpd || !exim)
+	if ((smtpd || !exim) && was != NULL && strcmp(was, file) != 0)
+		put_out("OpenSMTPD reads certificates only when it starts: smtpd.conf may still name\n"
+		    "%s: change its pki lines to the files above, then\n"
+		    "restart it (systemctl restart opensmtpd).\n", was);
+	else if (smtpd || !exim)
 		put_out("OpenSMTPD reads certificates only when it starts: if its smtpd.conf names\n"
 		    "%s, restart it (systemctl restart opensmtpd).\n", file);
 }
@@ -242,7 +246,8 @@ cert_install(const struct cmd *c, struct keystore *ks, const struct settings *s,
 		printf("No rule names it yet; to make the server show it:\n  %s cert use %s\n",
 		    cmd_self(c), p->name);
 	if (!fresh || cert_user(s, p->name, 0) != NULL)
-		cert_tell_servers(s, file);
+		cert_tell_servers(s, file, settings_text(s, settings_find(s, SEC_CERTIFICATE, p->name),
+		    KEY_FILE));
 	edit_result_free(&res);
 	return EXIT_DONE;
 undo:
@@ -312,7 +317,7 @@ use(struct cmd *c, const struct settings *s, const struct rule *r, struct edit *
 		put_out("%s: %s certificate = %s%s\n", c->ini, section_text(e->section, e->name, title),
 		    e->value, status == EDIT_SAME ? ", as before" : fresh ?
 		    ", in a section that was not there" : "");
-		cert_tell_servers(s, settings_text(s, r, KEY_FILE));
+		cert_tell_servers(s, settings_text(s, r, KEY_FILE), NULL);
 	} else {
 		cmd_error("%s", res.text);
 	}

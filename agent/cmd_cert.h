@@ -40,8 +40,12 @@ struct pair {
 int cert_install(const struct cmd *, struct keystore *, const struct settings *,
     const struct pair *);
 
-/* Who sees a changed certificate when: a line for each server that is in use here. */
-void cert_tell_servers(const struct settings *, const char *file);
+/*
+ * Who sees a changed certificate when: a line for each server that is in use
+ * here.  was: the file that the section named before, which smtpd.conf may name
+ * still; NULL: the same.
+ */
+void cert_tell_servers(const struct settings *, const char *file, const char *was);
 
 /* The nth rule that names the certificate; NULL: no more. */
 const struct rule *cert_user(const struct settings *, const char *name, size_t nth);

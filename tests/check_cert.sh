@@ -591,6 +591,8 @@ try "import: waits for another that changes the store" 0 'x.pem|nothing' cert im
 wait
 sed -i "s,^file = .*,file = $P/chain.pem," "$INI"
 try "import: files elsewhere stay, the section moves" 0 "named $P/chain.pem, which stays" cert import x --cert "$P/chain.pem" --key "$P/leaf.key"
+like "import: smtpd.conf may name them still" "$out" "smtpd.conf may still name$"
+like "import: which, and what to do" "$out" "^$P/chain.pem: change its pki lines"
 like "import: to the store" "$(cat "$INI")" "^file = $CERTS/x.pem"
 for i in 1 2 3 4 5 6; do
 	"$TLSWARD" -c "$INI" cert create race --dns "h$i.example" --force >"$T/race.$i" 2>&1 &
