@@ -95,10 +95,12 @@ render_exim(const struct settings *s, const char *ini, bool debian)
 	printf(".include %s/share/tlsward/exim-tlsward%s.conf\n\n", TLSWARD_PREFIX,
 	    debian ? "-debian" : "");
 	comment("That file sets %s, tls_advertise_hosts, tls_certificate, tls_privatekey, "
-	    "tls_try_verify_hosts, tls_verify_hosts, tls_verify_certificates, tls_crl and "
-	    "smtp_accept_max_per_host%s.", debian ?
+	    "tls_try_verify_hosts, tls_verify_hosts, tls_verify_certificates, tls_crl, "
+	    "smtp_accept_max_per_host and event_action%s.", debian ?
 	    "MAIN_ACL_CHECK_MAIL, MAIN_ACL_CHECK_RCPT" : "acl_smtp_mail, acl_smtp_rcpt", debian ?
 	    "" : "; take them out elsewhere, since Exim does not start with an option set twice");
+	comment("An event_action of your own goes into TLSWARD_EVENTS above the .include, a "
+	    "limit of connections into TLSWARD_PER_HOST.");
 	comment("Which certificate is shown, to whom TLS is offered and who is asked for a "
 	    "certificate is then looked up in the settings at each session.");
 	if (settings_count(s, SEC_CERTIFICATE) == 0)
