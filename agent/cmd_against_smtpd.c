@@ -165,9 +165,16 @@ compare_mode(const struct comparison *c, const struct point *p)
 		    p->at, p->title);
 		return;
 	}
-	if (p->l->tls != SMTPD_TLS_REQUIRE || p->l->verify || w->verify)
+	if (p->l->tls == SMTPD_TLS || p->l->verify || w->verify ||
+	    (p->l->tls == SMTPD_SMTPS && w->implicit))
 		return;
-	if ((who = smtpd_exempt(c->a->s, w, exempt)) != NULL)
+	who = smtpd_exempt(c->a->s, w, exempt);
+	if (p->l->tls == SMTPD_SMTPS && who != NULL)
+		differs(c->a, SEV_ERROR, AT(p->l), "smtps on port %u takes no mail in clear, nor "
+		    "STARTTLS, so that %s has no effect: tls", p->l->port, who);
+	else if (p->l->tls == SMTPD_SMTPS)
+		return;
+	else if (who != NULL)
 		differs(c->a, SEV_ERROR, AT(p->l), "tls-require refuses all mail in clear, so that %s "
 		    "has no effect: tls, and the filter refuses whom it should", who);
 	else
@@ -290,6 +297,9 @@ compare_certificates(const struct comparison *c, const struct point *p)
 	if (n > 0 && l->pkis == 0)
 		differs(c->a, SEV_ERROR, AT(l), "no certificate is named, and %s has %s: pki \"NAME\"",
 		    p->title, rule_title(c->a->s, shown[0], title));
+	else if (l->pkis == 0)
+		differs(c->a, SEV_ERROR, AT(l), "TLS without a certificate, and smtpd does not start: "
+		    "pki \"NAME\"");
 	for (i = 0; i < n && l->pkis > 0; i++) {
 		at = pki_with(c, l, shown[i]);
 		rule_title(c->a->s, shown[i], title);
