@@ -2,11 +2,14 @@
  * What `tlsward check` says of the files that the settings name: certificates
  * and keys, CAs, CRLs and files of pins.
  */
+#include <sys/stat.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ca.h"
 #include "cert.h"
@@ -21,11 +24,11 @@ struct check {
 	void *arg;
 };
 
-static void warn(const struct check *, unsigned line, const char *, ...)
-    __attribute__((format(printf, 3, 4)));
+static void tell(const struct check *, enum severity, unsigned line, const char *, ...)
+    __attribute__((format(printf, 4, 5)));
 
 static void
-warn(const struct check *c, unsigned line, const char *format, ...)
+tell(const struct check *c, enum severity severity, unsigned line, const char *format, ...)
 {
 	char text[1024];
 	va_list ap;
@@ -33,7 +36,33 @@ warn(const struct check *c, unsigned line, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	c->report(c->arg, SEV_WARNING, settings_path(c->s), line, text);
+	c->report(c->arg, severity, settings_path(c->s), line, text);
+}
+
+#define warn(c, ...) tell(c, SEV_WARNING, __VA_ARGS__)
+
+/* Is it known that the file is not there, or no link leads to one? */
+static bool
+missing(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == -1 && errno == ENOENT;
+}
+
+/* Who may change a key can have the server show another; who reads it, be the server. */
+static void
+check_key_mode(const struct check *c, const struct rule *r, const char *key)
+{
+	struct stat st;
+	mode_t others;
+
+	if (key == NULL || stat(key, &st) == -1 || !S_ISREG(st.st_mode) ||
+	    (others = st.st_mode & (S_IROTH | S_IWOTH)) == 0)
+		return;
+	warn(c, settings_line(c->s, r, KEY_KEY), "[certificate %s]: %.300s can be %s by everybody: "
+	    "chmod 0640 %.300s", settings_name(c->s, r), key, others == S_IROTH ? "read" :
+	    others == S_IWOTH ? "written" : "read and written", key);
 }
 
 static void
@@ -42,13 +71,20 @@ check_certificate(const struct check *c, const struct rule *r, struct cert_info 
 	const char *name = settings_name(c->s, r);
 	const char *file = settings_text(c->s, r, KEY_FILE), *key = settings_text(c->s, r, KEY_KEY);
 	enum cert_state state = cert_inspect(file, key, time(NULL), cert_expiring_days(c->s), info);
+	enum severity severity = SEV_WARNING;
 
+	/* what a rule shows, and no server can; what this user may not read is not known */
+	if ((state == CERT_STATE_UNREADABLE || state == CERT_STATE_KEY_MISMATCH) &&
+	    cert_user(c->s, name, 0) != NULL && (access(file, R_OK) == 0 || errno != EACCES))
+		severity = SEV_ERROR;
 	if (state != CERT_STATE_OK)
-		warn(c, settings_line(c->s, r, state == CERT_STATE_KEY_MISMATCH ? KEY_KEY : KEY_FILE),
+		tell(c, severity, settings_line(c->s, r, state == CERT_STATE_KEY_MISMATCH ||
+		    (state == CERT_STATE_UNREADABLE && info->parsed) ? KEY_KEY : KEY_FILE),
 		    "[certificate %s]: %s", name, info->error);
-	if (info->key_open)
-		warn(c, settings_line(c->s, r, KEY_KEY), "[certificate %s]: %s can be read by everybody: "
-		    "chmod o-r it", name, key);
+	if (!info->parsed && key != NULL && missing(key))
+		tell(c, severity, settings_line(c->s, r, KEY_KEY), "[certificate %s]: %.300s: there is "
+		    "no such file, either", name, key);
+	check_key_mode(c, r, key);
 }
 
 /* The authority that ends first, and the CRL that does. */
@@ -120,6 +156,22 @@ check_pins(const struct check *c, const struct rule *r, struct cert_verifier *v)
 	    section_words[r->section], settings_name(c->s, r), why);
 }
 
+/* The servers and the agent read the settings as root or as themselves, and obey them. */
+static void
+check_places(const struct check *c)
+{
+	const char *dir = settings_place(c->s, SEC_SERVER, KEY_STATE_DIR);
+	const char *ini = settings_path(c->s);
+	struct stat st;
+
+	if (stat(ini, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & S_IWOTH) != 0)
+		warn(c, 0, "can be written by everybody: chmod 0644 %.300s", ini);
+	if (missing(dir))
+		warn(c, settings_line(c->s, settings_find(c->s, SEC_SERVER, ""), KEY_STATE_DIR),
+		    "[server]: the folder of counters %.300s is not there, so nothing is counted: "
+		    "`tlsward setup` makes it", dir);
+}
+
 void
 cert_check(const struct settings *s, read_report *report, void *arg)
 {
@@ -129,6 +181,7 @@ cert_check(const struct settings *s, read_report *report, void *arg)
 	const struct rule *r;
 	size_t i;
 
+	check_places(&c);
 	for (i = 0; info != NULL && (r = settings_at(s, SEC_CERTIFICATE, i)) != NULL; i++)
 		check_certificate(&c, r, info);
 	for (i = 0; (r = settings_at(s, SEC_CA, i)) != NULL; i++)

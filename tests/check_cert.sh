@@ -700,7 +700,22 @@ run cert create x --dns x.example
 cp "$P/leaf.key" "$CERTS/x.key"
 try "check: another key" 0 'tlsward.ini:8: warning: \[certificate x\]: .*x.key is not the key of this certificate' check
 chmod 0644 "$CERTS/x.key"
-try "check: a key that everybody can read" 0 'x.key can be read by everybody' check
+try "check: a key that everybody can read" 0 "x.key can be read by everybody: chmod 0640 $CERTS/x.key" check
+chmod 0646 "$CERTS/x.key"
+try "check: a key that everybody can write" 0 'x.key can be read and written by everybody: chmod 0640' check
+run set server certificate x
+try "check: another key, of a certificate that a rule shows" 1 'tlsward.ini:[0-9]+: \[certificate x\]: .*x.key is not the key' check
+mv "$CERTS/x.key" "$CERTS/aside"
+mkdir "$CERTS/x.key"
+try "check: a folder as the key" 1 'x.key: is a directory' check
+is "check: one sentence about that" "$(grep -c 'x\.key' <<<"$out")" 1
+rmdir "$CERTS/x.key"
+mv "$CERTS/x.pem" "$CERTS/aside.pem"
+try "check: neither file" 1 'tlsward.ini:[0-9]+: \[certificate x\]: .*x.pem: there is no such file' check
+like "check: the other is named, too" "$out" 'tlsward.ini:[0-9]+: \[certificate x\]: .*x.key: there is no such file, either$'
+mv "$CERTS/aside.pem" "$CERTS/x.pem"
+mv "$CERTS/aside" "$CERTS/x.key"
+run unset server certificate
 rm "$CERTS/x.pem"
 try "check: no file" 0 'tlsward.ini:7: warning: \[certificate x\]: .*x.pem: there is no such file' check
 ln -s x.pem "$CERTS/x.pem"

@@ -8,6 +8,7 @@ CERT_DAYS=60 make_cert ca	# a [ca] whose file is there
 
 INI=$T/etc/cli.ini
 STATE=$T/state
+mkdir "$STATE"
 
 fresh() { # the settings of most cases
 	rm -f "$INI"
@@ -102,7 +103,7 @@ fi
 # ---- check ----
 fresh
 try "check: a good file" 0 'cli.ini: no errors, no warnings' check
-printf '[server]\nmode = require\n' >"$INI"
+printf '[server]\nmode = require\nstate_dir = %s\n' "$STATE" >"$INI"
 try "check: only a warning" 0 ':2: warning: .*RFC 3207' check
 try "check: counts" 0 'cli.ini: 0 errors, 1 warning$' check
 printf '[server]\nmode = yes\n[domain a..b]\n[server]\ncolour = red\n' >"$INI"
@@ -112,6 +113,12 @@ json "check --json: ok" 'j["ok"], j["errors"] >= 3, j["findings"][0]["line"]' "F
 { echo '[server]'; seq -f 'nonsense%.0f = 1' 150; } >"$INI"
 try "check: however many errors" 1 'cli.ini: 150 errors, 0 warnings$' check
 is "check: each is told" "$(grep -c 'unknown key' <<<"$out") $(grep -c ' more ' <<<"$out")" '150 0'
+fresh
+rmdir "$STATE"
+try "check: no folder of counters" 0 "cli.ini:4: warning: \[server\]: the folder of counters $STATE is not there, .*.tlsward setup. makes it" check
+mkdir "$STATE"
+chmod 0666 "$INI"
+try "check: settings that everybody may write" 0 "warning: can be written by everybody: chmod 0644 $INI" check
 fresh
 json "check --json: a good file" 'j["ok"], j["findings"]' "True []" check --json
 try "check: an operand" 2 'takes no operand "x"' check x
