@@ -1,6 +1,8 @@
 /*
  * tlsward status: the counters of all front ends, as a table or JSON.
  */
+#include <sys/stat.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -220,6 +222,13 @@ put_sources(const struct look *l)
 	char buf[32];
 	size_t i;
 
+	if (l->hold.bad && l->hold.now != NULL)
+		put_out("The settings have an error, the last good ones are shown:\n%s\n",
+		    l->hold.error);
+	else if (l->hold.bad)
+		put_out("The settings cannot be read: the server's figures only%s:\n%s\n",
+		    l->asked_dir == NULL ? ", from the default\nfolder; another is named by "
+		    "--state-dir DIR" : "", l->hold.error);
 	if (counters_all_files(l->all) > 0)
 		put_out("Counted since %s, in %s\n", status_date(counters_all_since(l->all),
 		    STATUS_WHEN, buf), l->state_dir);
@@ -228,13 +237,6 @@ put_sources(const struct look *l)
 		    counters_all_files(l->all) == 0 || !counters_all_absent(l->all, i)))
 			put_folded(put_out("Nothing from %s: ", counters_frontends[i]),
 			    4, why);
-	if (l->hold.bad && l->hold.now != NULL)
-		put_out("The settings have an error, the last good ones are shown:\n%s\n",
-		    l->hold.error);
-	else if (l->hold.bad)
-		put_out("The settings cannot be read: the server's figures only%s:\n%s\n",
-		    l->asked_dir == NULL ? ", from the default\nfolder; another is named by "
-		    "--state-dir DIR" : "", l->hold.error);
 }
 
 static void
@@ -312,7 +314,10 @@ put_json(const struct look *l, const struct lines *lines)
 
 	json_begin(&j, stdout);
 	json_string(&j, "state_dir", l->state_dir);
-	json_number(&j, "since", counters_all_since(l->all));
+	if (counters_all_files(l->all) > 0)
+		json_number(&j, "since", counters_all_since(l->all));
+	else
+		json_string(&j, "since", NULL);
 	json_array(&j, "frontends");
 	for (i = 0; counters_frontends[i] != NULL; i++) {
 		json_object(&j, NULL);
@@ -389,6 +394,7 @@ cmd_status(struct cmd *c, int argc, char **argv)
 		{ "state-dir", OPT_VALUE, &l.asked_dir, "DIR", "instead of the settings' state_dir" },
 		{ NULL, OPT_FLAG, NULL, NULL, NULL }
 	};
+	struct stat st;
 	int n, status;
 
 	if ((n = opt_parse(c, &usage, options, argc, argv)) < 0)
@@ -402,6 +408,11 @@ cmd_status(struct cmd *c, int argc, char **argv)
 		return cmd_usage(c, "takes no operand \"%.64s\"", argv[0]);
 	if (!read_watch(watch, &l.watch))
 		return cmd_usage(c, "--watch=%.32s: a number of seconds from 1 to 3600", watch);
+	/* where the settings name it, setup may not have been there yet; a slip here is one */
+	if (l.asked_dir != NULL && (stat(l.asked_dir, &st) == -1 || !S_ISDIR(st.st_mode)))
+		return cmd_error("--state-dir %.300s: %s; it is the folder that state_dir of the "
+		    "settings names", l.asked_dir, strerror(stat(l.asked_dir, &st) == -1 ? errno :
+		    ENOTDIR));
 	hold_init(&l.hold, c->ini);
 	l.hold.form.map = true;
 	while ((status = show_status(c, &l)) == EXIT_DONE && l.watch > 0)

@@ -284,7 +284,7 @@ try "status: no folder" 0 '^Nothing from exim: .*/exim: No such' status
 mkdir -p "$STATE/exim" "$STATE/opensmtpd"
 try "status: nothing counted" 0 'no mail has been counted yet' status
 json "status --json: nothing counted" 'j["since"], [f["counted"] for f in j["frontends"]], j["rows"][0]["clear"]' \
-    "0 [False, False] 0" status --json
+    "None [False, False] 0" status --json
 if [ -x "$FILTER" ]; then
 	{	echo 'config|smtp-session-timeout|300'
 		echo 'config|ready'
@@ -326,6 +326,10 @@ like "status: bad settings, figures all the same" "$out" '^server +[0-9]'
 try "status: bad settings, --state-dir" 1 '^server +[0-9]' status --state-dir "$STATE"
 json "status --json: bad settings" 'j["settings_error"].split("/")[-1][:8], j["state_dir"], len(j["rows"])' \
     "cli.ini: $STATE 1" status --json --state-dir "$STATE"
+is "status: bad settings: the error comes first" "$("$TLSWARD" -c "$INI" status --state-dir "$STATE" | sed -n '1s/ .*//p;2s/.*\/cli.ini:.*/cli.ini/p')" $'The\ncli.ini'
+try "status: a folder that is not there" 1 '^tlsward: --state-dir /nope: No such file' status --state-dir /nope
+is "status: a folder that is not there: no figures" "$out" ''
+try "status: a file as the folder" 1 "$INI: Not a directory" status --state-dir "$INI"
 try "status: a bad folder" 2 'begins with /' status --state-dir x
 try "status: seconds without =" 2 '\-\-watch=2' status --watch 2
 : >"$INI"
