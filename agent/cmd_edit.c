@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "cmd_access.h"
+#include "cmd_cert.h"
 #include "cmd_json.h"
 #include "compiled.h"
 #include "edit.h"
@@ -117,13 +119,43 @@ take_warning(void *arg, enum severity severity, const char *path, unsigned line,
 		w->count++;
 }
 
+/* What no server can show is the next step's business, and no error of this change. */
+static void
+take_finding(void *arg, enum severity severity, const char *path, unsigned line, const char *text)
+{
+	(void)severity;
+	take_warning(arg, SEV_WARNING, path, line, text);
+}
+
+/* Files are looked at only where the change may have to do with them: there may be many. */
+static bool
+concerns_files(const struct edit *e)
+{
+	if (e->op != EDIT_SET && e->op != EDIT_UNSET)
+		return true;
+	return key_table[e->key].type == TYPE_PATH || key_table[e->key].type == TYPE_REF ||
+	    e->key == KEY_VERIFIES || e->key == KEY_NAMES || e->key == KEY_EXPIRY_DAYS;
+}
+
+static void
+warn_of_files(const struct settings *s, struct warnings *w)
+{
+	const struct access access = { s, settings_path(s), SEV_WARNING, take_finding, w };
+	struct reader r;
+
+	cert_check(s, take_finding, w);
+	if (reader_exim(&r, s))
+		access_check(&access, &r, true);
+}
+
 /*
  * The settings that the change replaced, NULL if those had errors; prints the
  * warnings that are new.  known, ours now, are those that were read before the
  * change, and most often the ones.
  */
 static struct settings *
-compare(const struct cmd *c, const struct edit_result *res, struct settings *known)
+compare(const struct cmd *c, const struct edit *e, const struct edit_result *res,
+    struct settings *known)
 {
 	struct warnings before = { 0 }, after = { .before = &before };
 	struct settings *old = known;
@@ -137,7 +169,11 @@ compare(const struct cmd *c, const struct edit_result *res, struct settings *kno
 		old = settings_parse(res->before, res->before_len, c->ini, NULL, true, take_warning,
 		    &before);
 	}
+	if (concerns_files(e) && old != NULL)
+		warn_of_files(old, &before);
 	settings_warn(res->settings, take_warning, &after);
+	if (concerns_files(e))
+		warn_of_files(res->settings, &after);
 	for (i = 0; i < before.count; i++)
 		free(before.text[i]);
 	free(before.text);
@@ -213,7 +249,7 @@ tell(const struct cmd *c, const struct target *t, const struct edit *e,
 
 	section_text(t->section, t->name, section);
 	if (res->status == EDIT_OK)
-		old = compare(c, res, known);
+		old = compare(c, e, res, known);
 	if (key) {
 		is = value_in(res->settings, t, e->key);
 		was = value_in(res->status == EDIT_OK ? old : res->settings, t, e->key);

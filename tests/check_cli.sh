@@ -172,6 +172,10 @@ try "set: a warning that it brings" 0 'warning: .*RFC 3207' set server mode requ
 try "set: not again what was there before" 0 'min_bits' set server min_bits 112
 unlike "set: the old warning is not repeated" "$err" 'RFC 3207'
 fresh
+try "set: a file that is not there" 0 'warning: \[ca partners\]: cannot be used, .*nothing.pem' set ca partners file "$T/nothing.pem"
+try "set: not again what was there before, of files" 0 'purpose' set ca partners purpose client
+unlike "set: that of the file is not repeated" "$err" 'nothing.pem'
+fresh
 try "set: a bad value" 1 'none, offer or require' set server mode maybe
 try "set: a reference to nothing" 1 'no \[ca nobody\]' set server ca nobody
 ini_is "set: a refusal leaves the file" ''
