@@ -126,6 +126,19 @@ cert_no_such(const struct cmd *c, const struct settings *s, const char *name, co
 	return EXIT_FAILED;
 }
 
+const char *
+cert_fault(const struct cert_info *info, const char *name, char buf[CERT_FAULT])
+{
+	const char *advice = strrchr(info->error, ';');
+
+	if (info->state == CERT_STATE_CHAIN_INCOMPLETE && advice != NULL)
+		snprintf(buf, CERT_FAULT, "%.*s; import it again with the chain: `tlsward cert import %s "
+		    "--cert FILE`", (int)(advice - info->error), info->error, name);
+	else
+		snprintf(buf, CERT_FAULT, "%s", info->error);
+	return buf;
+}
+
 unsigned
 cert_expiring_days(const struct settings *s)
 {
@@ -282,13 +295,14 @@ fit_for_use(const struct settings *s, const struct rule *r, bool force)
 {
 	const char *file = settings_text(s, r, KEY_FILE), *key = settings_text(s, r, KEY_KEY);
 	struct cert_info *info = malloc(sizeof(*info));
+	char text[CERT_FAULT];
 	bool fit = false;
 
 	if (info == NULL) {
 		cmd_error("out of memory");
 		return false;
 	}
-	switch (cert_inspect(file, key, time(NULL), 0, info)) {
+	switch (cert_inspect(file, key, time(NULL), cert_expiring_days(s), info)) {
 	case CERT_STATE_UNREADABLE:
 	case CERT_STATE_KEY_MISMATCH:
 	case CERT_STATE_EXPIRED:
@@ -301,6 +315,9 @@ fit_for_use(const struct settings *s, const struct rule *r, bool force)
 		fit = true;
 		break;
 	}
+	if (fit && info->state != CERT_STATE_OK)
+		put_message(stderr, "tlsward: warning: %s: %s\n", settings_name(s, r),
+		    cert_fault(info, settings_name(s, r), text));
 	free(info);
 	return fit;
 }

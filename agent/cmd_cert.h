@@ -55,6 +55,15 @@ const struct rule *cert_user(const struct settings *, const char *name, size_t n
 int cert_no_such(const struct cmd *, const struct settings *, const char *name,
     const char *also);
 
+/*
+ * What is wrong with [certificate NAME], and what to do with these commands: the
+ * sentence of info, but for the store a chain is imported, not appended.
+ * Returns buf.
+ */
+#define CERT_FAULT 768
+struct cert_info;
+const char *cert_fault(const struct cert_info *, const char *name, char buf[CERT_FAULT]);
+
 /* From how many days on a certificate counts as expiring: the greatest of expiry_days. */
 #define CERT_EXPIRING_PRESET 30
 unsigned cert_expiring_days(const struct settings *);

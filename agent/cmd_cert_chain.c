@@ -297,8 +297,8 @@ chain_text(const struct chain *c, char *buf, size_t size)
 		    with, c->top);
 		break;
 	case CHAIN_INCOMPLETE:
-		snprintf(buf, size, "%sINCOMPLETE: the certificate of %s is missing; get it from the CA "
-		    "and import all again", with, c->top);
+		snprintf(buf, size, "%sINCOMPLETE: the certificate of %s is missing; import it again "
+		    "with the chain", with, c->top);
 		break;
 	}
 	return buf;

@@ -72,6 +72,7 @@ check_certificate(const struct check *c, const struct rule *r, struct cert_info 
 	const char *file = settings_text(c->s, r, KEY_FILE), *key = settings_text(c->s, r, KEY_KEY);
 	enum cert_state state = cert_inspect(file, key, time(NULL), cert_expiring_days(c->s), info);
 	enum severity severity = SEV_WARNING;
+	char text[CERT_FAULT];
 
 	/* what a rule shows, and no server can; what this user may not read is not known */
 	if ((state == CERT_STATE_UNREADABLE || state == CERT_STATE_KEY_MISMATCH) &&
@@ -80,7 +81,7 @@ check_certificate(const struct check *c, const struct rule *r, struct cert_info 
 	if (state != CERT_STATE_OK)
 		tell(c, severity, settings_line(c->s, r, state == CERT_STATE_KEY_MISMATCH ||
 		    (state == CERT_STATE_UNREADABLE && info->parsed) ? KEY_KEY : KEY_FILE),
-		    "[certificate %s]: %s", name, info->error);
+		    "[certificate %s]: %s", name, cert_fault(info, name, text));
 	if (!info->parsed && key != NULL && missing(key))
 		tell(c, severity, settings_line(c->s, r, KEY_KEY), "[certificate %s]: %.300s: there is "
 		    "no such file, either", name, key);

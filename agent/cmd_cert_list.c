@@ -8,9 +8,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <openssl/x509.h>
+
 #include "cert.h"
 #include "cmd.h"
 #include "cmd_cert.h"
+#include "cmd_cert_read.h"
 #include "cmd_json.h"
 #include "cmd_keystore.h"
 
@@ -167,6 +170,8 @@ put_fields(const struct cert_info *i)
 	put_row("key type", text);
 	put_row("fingerprint", cert_pin_text(i->fingerprint, false, pin));
 	put_row("public key", cert_pin_text(i->spki, true, pin));
+	if (i->chain_len == 0)
+		return;
 	snprintf(text, sizeof(text), "%zu certificate%s, %s", i->chain_len,
 	    i->chain_len == 1 ? "" : "s", i->self_signed ? "self-signed" :
 	    i->chain_complete ? "complete" : "an issuer is missing");
@@ -176,7 +181,7 @@ put_fields(const struct cert_info *i)
 static void
 put_item(const struct item *it)
 {
-	char title[SECTION_TEXT], text[SECTION_TEXT + 32];
+	char title[SECTION_TEXT], text[SECTION_TEXT + 32], fault[CERT_FAULT];
 	const struct rule *r;
 
 	if (it->rule != NULL)
@@ -188,11 +193,11 @@ put_item(const struct item *it)
 		put_out("%s%s\n", it->info.key_denied ?
 		    " (not readable for this user, so not compared)" :
 		    it->info.has_key && it->info.key_matches ? " (matches)" : "",
-		    it->info.key_open ? " (readable for everybody: chmod o-r it)" : "");
+		    it->info.key_open ? " (readable for everybody: chmod 0640 it)" : "");
 	}
 	put_row("state", cert_state_words[it->info.state]);
 	if (it->info.error[0] != '\0')
-		put_row("", it->info.error);
+		put_row("", it->rule != NULL ? cert_fault(&it->info, it->name, fault) : it->info.error);
 	if (it->info.parsed)
 		put_fields(&it->info);
 	if (it->rule == NULL)
@@ -210,20 +215,24 @@ static void
 put_line(const struct item *it, int width)
 {
 	const struct cert_info *i = &it->info;
-	char date[32] = "-", left[24] = "";
+	char date[32] = "-", left[24] = "", kind[48] = "-", fault[CERT_FAULT];
 
 	if (i->parsed) {
 		utc_text(i->not_after, UTC_DAY, date);
 		snprintf(left, sizeof(left), "%ld", i->days_left);
+		if (strcmp(i->key_type, "RSA") == 0)
+			snprintf(kind, sizeof(kind), "RSA %d", i->key_bits);
+		else
+			snprintf(kind, sizeof(kind), "%s", i->key_type);
 	}
 	printf("%-*s %-16s %-10s %5s  %-9s ", width, it->name, cert_state_words[i->state], date, left,
-	    i->parsed ? i->key_type : "-");
+	    kind);
 	put_text(stdout, i->nnames > 0 ? i->names[0] : "-");
 	if (i->nnames > 1)
 		printf(" +%zu", i->nnames - 1 + i->names_left);
 	putchar('\n');
 	if (i->state != CERT_STATE_OK)
-		put_row("", i->error);
+		put_row("", cert_fault(i, it->name, fault));
 	if (it->waits)
 		put_row("", "a request waits for its certificate");
 }
@@ -314,11 +323,29 @@ show(const struct cmd *c, const struct item *it)
 	return it->info.state == CERT_STATE_UNREADABLE ? EXIT_FAILED : EXIT_DONE;
 }
 
+/* Servers read PEM only; what a CA sends may be DER, or PKCS#7. */
+static void
+inspect_der(struct item *it)
+{
+	char why[READ_WHY];
+	STACK_OF(X509) *certs = read_certificates(it->file, why);
+	unsigned char *der = NULL;
+	int len;
+
+	if (certs != NULL && (len = i2d_X509(sk_X509_value(certs, 0), &der)) > 0)
+		cert_inspect_der(der, (size_t)len, time(NULL), CERT_EXPIRING_PRESET, &it->info);
+	it->info.chain_len = 0;		/* not looked at */
+	OPENSSL_free(der);
+	sk_X509_pop_free(certs, X509_free);
+}
+
 static int
 show_file(const struct cmd *c, struct item *it, const char *path)
 {
 	it->file = path;
-	cert_inspect(path, NULL, time(NULL), CERT_EXPIRING_PRESET, &it->info);
+	if (cert_inspect(path, NULL, time(NULL), CERT_EXPIRING_PRESET, &it->info) ==
+	    CERT_STATE_UNREADABLE && !it->info.parsed)
+		inspect_der(it);
 	return show(c, it);
 }
 

@@ -343,8 +343,8 @@ is "import: root and strangers are left out" "$(subjects "$CERTS/x.pem")" "leaf.
 like "import: the root is left out and that is said" "$out" 'Root One, which this system trusts \(left out, clients have it\)'
 like "import: INI" "$(cat "$INI")" "^key = $CERTS/x.key"
 check "import: smtpd's and Exim's OpenSSL take the pair" openssl verify -CAfile "$P/root.pem" -untrusted "$CERTS/x.pem" "$CERTS/x.pem"
-try "import: an issuer is missing" 0 'INCOMPLETE: the certificate of Inter Two is missing' cert import x --cert "$P/leaf.pem" --key "$P/leaf.key"
-try "check: then warns" 0 'warning: \[certificate x\]: .*lacks the certificate of CN=Inter Two' check
+try "import: an issuer is missing" 0 'INCOMPLETE: the certificate of Inter Two is missing; import it again with the chain' cert import x --cert "$P/leaf.pem" --key "$P/leaf.key"
+try "check: then warns" 0 'warning: \[certificate x\]: .*lacks the certificate of CN=Inter Two; import it again with the chain' check
 cat "$P/private.pem" "$P/other.pem" >"$P/private-chain.pem"
 try "import: a private CA's root is kept" 0 'complete up to the root Other Root, which this system does not trust' cert import p --cert "$P/private-chain.pem" --key "$P/private.key"
 is "import: it is there" "$(subjects "$CERTS/p.pem")" "private.example.org Other Root "
@@ -650,7 +650,16 @@ issue oddleaf oddleaf.example.org odd leaf
 try "show FILE: C1 in a name" 0 'issuer +CN=Odd .xC2.x9B31m$' cert show "$P/oddleaf.pem"
 try "import: C1 in a name" 0 'the certificate of Odd .xC2.x9B31m is missing' cert import odd --cert "$P/oddleaf.pem" --key "$P/oddleaf.key"
 run cert delete odd
-try "show FILE: DER" 1 'holds DER, not PEM; convert it' cert show "$P/leaf.der"
+try "show FILE: DER" 0 '^  names +leaf.example.org$' cert show "$P/leaf.der"
+unlike "show FILE: DER: nothing of a chain" "$out" '^  chain '
+try "show FILE: neither" 1 'text: holds no certificate' cert show "$P/text"
+run cert create rsa --dns rsa.example --rsa
+try "list: bits of RSA" 0 '^rsa +ok .* RSA 3072  rsa.example$' cert list
+run cert delete rsa
+run cert import short --cert "$P/leaf.pem" --key "$P/leaf.key"
+try "use: an issuer is missing" 0 'warning: short: .*lacks the certificate of CN=Inter Two; import it again with the chain: .tlsward cert import short --cert FILE' cert use short --listener 192.0.2.9:25
+run unset "listener 192.0.2.9:25"
+run cert delete short
 try "show FILE: a directory" 1 'is a directory' cert show "$P"
 try "show: no such" 1 'there is no \[certificate y\], and no file y' cert show y
 like "show: there are" "$err" '^There are: soon, x$'
@@ -668,6 +677,7 @@ json "show --json: who uses it" 'j["certificate"]["used_by"][0]["rule"]' "[liste
 run cert import old --cert "$P/expired-chain.pem" --key "$P/expired.key" --force
 refused "use: expired" 'old: expired on 2021-01-01' cert use old
 try "use --force" 0 'certificate = old' cert use old --listener 192.0.2.2:25 --force
+like "use --force: with a warning" "$err" 'warning: old: expired on 2021-01-01'
 refused "delete: a rule names it" "tlsward.ini:[0-9]+: \[server\] names certificate x" cert delete x
 line=$(sed -n '/^certificate = x/=' "$INI")
 run cert delete x
