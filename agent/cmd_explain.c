@@ -8,6 +8,7 @@
 #include "cert.h"
 #include "cert_verify.h"
 #include "cmd.h"
+#include "cmd_explain_note.h"
 #include "cmd_json.h"
 #include "keys.h"
 #include "pem_scan.h"
@@ -226,7 +227,7 @@ verdict_json(struct json *j, const struct settings *s, const struct facts *f,
     const struct verdict *v)
 {
 	const struct rule *report = reporter(s, f, v);
-	char rule[SECTION_TEXT];
+	char rule[SECTION_TEXT], note[NOTE_SIZE];
 
 	json_string(j, "action", action_words[v->action]);
 	json_string(j, "reason", reason_words[v->reason]);
@@ -240,6 +241,8 @@ verdict_json(struct json *j, const struct settings *s, const struct facts *f,
 	} else {
 		json_string(j, "rule", NULL);
 	}
+	json_string(j, "note_opensmtpd", note_smtpd(s, f, v, note));
+	json_string(j, "note_pins", note_pins(s, f, v, note));
 	if (v->action != ACT_REPORT)
 		return;
 	json_object(j, "not_refused_since");
@@ -295,6 +298,8 @@ static void
 verdict_text(const struct settings *s, const char *command, const char *addr,
     const struct facts *f, const struct verdict *v)
 {
+	char note[NOTE_SIZE];
+
 	printf("%s", command);
 	if (addr != NULL) {
 		putchar('<');
@@ -314,6 +319,10 @@ verdict_text(const struct settings *s, const char *command, const char *addr,
 	verdict_not_refused(s, f, v);
 	if (v->detail[0] != '\0')
 		put_field("detail", v->detail);
+	if (addr != NULL && note_pins(s, f, v, note) != NULL)
+		put_field("note", note);
+	if (addr != NULL && note_smtpd(s, f, v, note) != NULL)
+		put_field("note", note);
 }
 
 static void

@@ -256,6 +256,21 @@ try "explain: no certificate" 0 'refuse \(cert-missing\)' explain --from a@partn
 try "explain: none was asked for" 0 '^RCPT TO' explain --from a@partner.example \
     --to u@other.example --tls 1.3 --cert-status not-asked
 like "explain: so nobody can tell" "$out" 'defer \(cert-unknown\)'
+C="explain --from a@partner.example --to u@other.example --tls 1.3"
+sed -i '/^\[server\]/a client_cert = request' "$INI"
+try "explain: what OpenSMTPD says, which does not ask" 0 'note +OpenSMTPD answers 451 here, since its listener does not verify' $C --cert-status none
+like "explain: the verdict is the other's" "$out" 'refuse \(cert-missing\)'
+json "explain --json: the same note" 'j["recipients"][0]["note_opensmtpd"][:21], j["recipients"][0]["note_pins"]' "OpenSMTPD answers 451 None" $C --cert-status none --json
+run $C --cert-status not-asked
+unlike "explain: no note where it is the same" "$out" 'note'
+printf '[listener 192.0.2.1:25]\nverifies = yes\n' >>"$INI"
+run $C --cert-status none --listener 192.0.2.1:25
+unlike "explain: nor where the listener verifies" "$out" 'note'
+try "explain: another name, without pins" 0 'refuse \(cert-name\)' $C --cert "$T/ca.pem"
+unlike "explain: then nothing of pins" "$out" 'no pin of'
+sed -i "/^ca = partners/a fingerprints = SHA256:$(printf 'A%.0s' {1..64})" "$INI"
+try "explain: another name, and other pins" 0 'note +no pin of \[peer partner.example\] matches the certificate, either' $C --cert "$T/ca.pem"
+fresh
 try "explain: several recipients" 0 '^RCPT TO:<v@other.example>' $E --to u@example.org --to v@other.example
 try "explain: --from is needed" 2 'needs --from' explain --to u@example.org
 try "explain: no address" 2 'address like' explain --from sender.example
