@@ -87,6 +87,12 @@ void tell_agent(const struct settings *, const struct file_id *);
 /* The settings, or NULL after the errors were printed. */
 struct settings *cmd_settings(const struct cmd *);
 
+/*
+ * The same for commands that print JSON: with --json the errors are an object on
+ * stdout, as `check --json` prints it.
+ */
+struct settings *cmd_settings_json(const struct cmd *);
+
 /* Says that there is no such section, and which there are; EXIT_USAGE. */
 int unknown_section(const struct cmd *, const char *word);
 /* Which [section NAME]s there are, after a message that one is not, on stderr. */

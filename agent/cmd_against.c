@@ -103,6 +103,12 @@ check_against(const struct against *a, const char *file)
 		    "the server's own configuration, such as /etc/smtpd.conf", strerror(errno));
 		return;
 	}
+	if (text[strspn(text, " \t\r\n")] == '\0') {
+		differs(a, SEV_ERROR, name, 0, "is empty%s", strcmp(file, "-") == 0 ?
+		    ": see what `exim -bP`, or the command before the |, says by itself" : "");
+		free(text);
+		return;
+	}
 	switch (kind_of(text)) {
 	case KIND_SMTPD:
 		against_smtpd(a, name, text, len);

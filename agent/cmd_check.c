@@ -9,6 +9,7 @@
 #include "cmd_against.h"
 #include "cmd_cert.h"
 #include "cmd_json.h"
+#include "compiled.h"
 #include "read.h"
 
 struct findings {
@@ -35,6 +36,54 @@ finding(void *arg, enum severity severity, const char *path, unsigned line, cons
 	json_number(all->json, "line", line);
 	json_string(all->json, "text", text);
 	json_close(all->json);
+}
+
+static void
+begin_json(const struct cmd *c, struct findings *all, struct json *j)
+{
+	all->json = j;
+	json_begin(j, stdout);
+	json_string(j, "file", c->ini);
+	json_array(j, "findings");
+}
+
+static void
+end_json(const struct findings *all, bool ok)
+{
+	json_close(all->json);
+	json_number(all->json, "errors", all->errors);
+	json_number(all->json, "warnings", all->warnings);
+	json_bool(all->json, "ok", ok);
+	json_end(all->json);
+}
+
+static void
+ignore(void *arg, enum severity severity, const char *path, unsigned line, const char *text)
+{
+	(void)arg;
+	(void)severity;
+	(void)path;
+	(void)line;
+	(void)text;
+}
+
+struct settings *
+cmd_settings_json(const struct cmd *c)
+{
+	const struct compiled form = { .map = true, .save = true };
+	struct findings all = { 0 };
+	struct settings *s;
+	struct json j;
+
+	if (!c->json)
+		return cmd_settings(c);
+	if ((s = compiled_read(c->ini, &form, NULL, ignore, NULL)) != NULL)
+		return s;
+	/* read once more, to tell all; an object is begun by now whatever became of the file */
+	begin_json(c, &all, &j);
+	settings_free(settings_read_all(c->ini, finding, &all));
+	end_json(&all, false);
+	return NULL;
 }
 
 /* Without --against it is not known for sure who serves, and as which user. */
@@ -78,12 +127,8 @@ cmd_check(struct cmd *c, int argc, char **argv)
 	if (n > 0)
 		return cmd_usage(c, "takes no operand \"%.64s\"; another file is named by -c FILE",
 		    argv[0]);
-	if (c->json) {
-		all.json = &j;
-		json_begin(&j, stdout);
-		json_string(&j, "file", c->ini);
-		json_array(&j, "findings");
-	}
+	if (c->json)
+		begin_json(c, &all, &j);
 	s = settings_read_all(c->ini, finding, &all);
 	if (s != NULL)
 		cert_check(s, finding, &all);
@@ -92,11 +137,7 @@ cmd_check(struct cmd *c, int argc, char **argv)
 	if (s != NULL && against != NULL)
 		check_against(&(struct against){ s, c->ini, finding, &all }, against);
 	if (c->json) {
-		json_close(&j);
-		json_number(&j, "errors", all.errors);
-		json_number(&j, "warnings", all.warnings);
-		json_bool(&j, "ok", s != NULL && all.errors == 0);
-		json_end(&j);
+		end_json(&all, s != NULL && all.errors == 0);
 	} else if (s != NULL && all.errors + all.warnings == 0) {
 		put_out("%s: no errors, no warnings\n", c->ini);
 	} else {

@@ -458,7 +458,7 @@ cmd_explain(struct cmd *c, int argc, char **argv)
 	sc.facts.sender = from;
 	name_of_address(from, strlen(from), sc.sender);
 	sc.facts.sender_domain = sc.sender;
-	if ((s = cmd_settings(c)) == NULL)
+	if ((s = cmd_settings_json(c)) == NULL)
 		status = EXIT_FAILED;
 	else if ((status = read_status(c, s, &a, &sc)) == 0)
 		explain(s, &sc, &a.to, c->json ? &j : NULL);

@@ -1,6 +1,7 @@
 /*
  * Options, messages and the nearest word; see cmd.h.
  */
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -117,6 +118,11 @@ unknown_option(struct cmd *c, const struct opt *table, const char *arg, size_t l
 
 	for (n = 1; table[n - 1].name != NULL && n < OPTIONS_MAX; n++)
 		words[n] = table[n - 1].name;
+	if (dashes == 1 && isdigit((unsigned char)arg[1])) {
+		c->status = cmd_usage(c, "%.64s is taken for an option: a value that begins with - comes "
+		    "after --, as in `tlsward %s ... -- %.64s`", arg, c->name, arg);
+		return -1;
+	}
 	word = dashes < len ? nearest(arg + dashes, len - dashes, words, n) : NULL;
 	c->status = cmd_usage(c, "unknown option %.*s%s%s%s", len < 64 ? (int)len : 64, arg,
 	    word != NULL ? "; did you mean --" : "", word != NULL ? word : "",

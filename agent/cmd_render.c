@@ -133,6 +133,8 @@ cmd_render(struct cmd *c, int argc, char **argv)
 
 	if ((n = opt_parse(c, &usage, options, argc, argv)) < 0)
 		return c->status;
+	if (n > 1)
+		return cmd_usage(c, "takes one server, not \"%.64s\" too", argv[1]);
 	if (n != 1)
 		return cmd_usage(c, "needs the server: opensmtpd or exim");
 	exim = strcmp(argv[0], "exim") == 0;

@@ -325,13 +325,17 @@ note_rules(const struct render *d)
 static bool
 certified(const struct render *d, const char *ini)
 {
+	const struct rule *any = settings_at(d->s, SEC_CERTIFICATE, 0);
+	const char *name = any != NULL ? settings_name(d->s, any) : "mx";
 	char title[SECTION_TEXT];
 
 	for (size_t i = 0; i < d->count; i++)
 		if (d->want[i].tls && d->want[i].certificate == NULL) {
-			cmd_error("%s: smtpd cannot offer TLS at %s without a certificate: set "
-			    "certificate = NAME there or in [server], or mode = none", ini,
-			    rule_title(d->s, d->want[i].listener, title));
+			cmd_error("%s: smtpd cannot offer TLS at %s without a certificate: %s`tlsward cert "
+			    "use %s` sets one in [server]%s; or set mode = none", ini,
+			    rule_title(d->s, d->want[i].listener, title), any != NULL ? "" :
+			    "`tlsward cert create mx --dns HOST` makes one, and ", name,
+			    d->want[i].listener != NULL ? ", with --listener there" : "");
 			return false;
 		}
 	return true;

@@ -337,7 +337,7 @@ cmd_show(struct cmd *c, int argc, char **argv)
 		return cmd_usage(c, "takes a section and a name, not \"%.64s\" too", argv[2]);
 	if (n > 0 && section_find(argv[0], strlen(argv[0])) == SEC_MAX)
 		return unknown_section(c, argv[0]);
-	if ((s = cmd_settings(c)) == NULL)
+	if ((s = cmd_settings_json(c)) == NULL)
 		return EXIT_FAILED;
 	v = (struct view){ s, settings_path(s), c->json ? &j : NULL };
 	if (n == 0)

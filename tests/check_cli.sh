@@ -123,6 +123,12 @@ fresh
 json "check --json: a good file" 'j["ok"], j["findings"]' "True []" check --json
 try "check: an operand" 2 'takes no operand "x"' check x
 
+printf '[server]\nmode = yes\n' >"$INI"
+json "show --json: settings with an error" 'j["ok"], j["errors"], j["findings"][0]["line"]' 'False 1 2' show --json
+is "show --json: it fails" "$rc:$err" 1:
+json "explain --json: settings with an error" 'j["ok"], j["findings"][0]["line"]' 'False 2' explain --from a@b.example --json
+fresh
+
 # ---- show ----
 try "show: where a setting is from" 0 "^  mode +offer +$INI:3$" show
 try "show: a default" 0 '^  min_tls +1.2 +default$' show server
@@ -187,6 +193,8 @@ try "set: no key" 2 'which setting' set domain example.org
 try "set: nothing" 2 'needs SECTION KEY VALUE' set
 try "set: no name" 2 'which domain' set domain
 try "set: a name too many" 2 '\[server\] takes no name' set "server x" mode none
+try "set: a value with a dash" 2 '^tlsward set: -1 is taken for an option: .*after --, as in .tlsward set \.\.\. -- -1' set server min_bits -1
+try "set: a value with a dash, after --" 1 'min_bits' set server min_bits -- -1
 try "set: a line break" 2 'one line' set server mode $'none\n[domain x]'
 json "set --json" 'j["changed"], j["old"], j["new"]' "True offer require" set server mode require --json
 fresh

@@ -148,6 +148,9 @@ like "standard input" \
     "$("$TLSWARD" -c "$T/server.ini" check --against - <"$T/clear.conf" 2>&1)" '^<stdin>:[0-9]+: '
 like "JSON" "$("$TLSWARD" -c "$T/server.ini" check --json --against "$T/clear.conf" | tr -d '\n')" \
     '"severity": "error", +"file": ".*/clear.conf", +"line": [0-9]+, .*"errors": [1-9].*"ok": false'
+like "standard input: empty" "$("$TLSWARD" -c "$T/server.ini" check --against - <"$T/exim_tlsward.so" 2>&1)" \
+    '^<stdin>: is empty: see what .exim -bP.'
+like "two servers" "$(run -c "$T/server.ini" render opensmtpd exim)" 'takes one server, not "exim" too'
 like "a file that is not there" "$(run -c "$T/server.ini" check --against "$T/none")" \
     '/none: cannot be read: No such file'
 like "a folder" "$(run -c "$T/server.ini" check --against "$T")" 'cannot be read: '
