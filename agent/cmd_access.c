@@ -202,6 +202,8 @@ check_rule(const struct check *c, const struct rule *r, enum key k, bool secret,
 {
 	char title[SECTION_TEXT];
 
+	if (!rule_sets(r, k))		/* of thousands of rules, few name a file */
+		return;
 	section_text((enum section)r->section, settings_name(c->a->s, r), title);
 	check_file(c, settings_line(c->a->s, r, k), title, settings_text(c->a->s, r, k), secret,
 	    lost);
