@@ -76,16 +76,16 @@ put_header(unsigned char *out, size_t length)
 static unsigned char *
 without_entries(const struct der *crl, const struct der *tbs, const struct der *cut, size_t *len)
 {
-	struct der in = *tbs, body;
+	struct der in = *tbs, whole = *crl, list, body;
 	const unsigned char *after_tbs = tbs->p + tbs->len;
 	size_t before, behind, rest, n;
 	unsigned char *out, head[8];
 
-	if (!der_take(&in, SEQUENCE, &body))
+	if (!der_take(&in, SEQUENCE, &body) || !der_take(&whole, SEQUENCE, &list))
 		return NULL;
 	before = (size_t)(cut->p - body.p);
 	behind = body.len - before - cut->len;
-	rest = (size_t)(crl->p + crl->len - after_tbs);
+	rest = (size_t)(list.p + list.len - after_tbs);	/* what stands behind the CRL is none of it */
 	if ((out = malloc(before + behind + rest + 2 * sizeof(head))) == NULL)
 		return NULL;
 	n = put_header(head, before + behind);

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Fuzzes what reads from outside, each tests/fuzz_NAME.c for FUZZ_SECONDS (10, but
 # 60 for what comes from whoever connects: certificates and the feed), two at once,
-# from the corpus in tests/corpus/NAME.  An input that breaks one is left in
+# from the corpus in tests/corpus/NAME, by the same seed each time (FUZZ_SEED=N;
+# `make fuzz` takes another each time).  An input that breaks one is left in
 # build/fuzz/, for `build/fuzz/fuzz_NAME FILE`; FUZZ=NAME is that one alone.
 # timeout 1800
 . "$(dirname "$0")/lib.sh"
@@ -19,7 +20,7 @@ fuzz() { # NAME SECONDS: its status in $T/NAME.status, what it said in $T/NAME.l
 	mkdir -p "$T/found-$1" "tests/corpus/$1"
 	# What the modules log is not of interest: standard error is libFuzzer's alone.
 	ASAN_OPTIONS=allocator_may_return_null=1 "$BUILD/fuzz/fuzz_$1" -max_total_time="${FUZZ_SECONDS:-$2}" \
-	    -rss_limit_mb=1024 -timeout=10 -max_len=$longest -close_fd_mask=2 -print_final_stats=1 \
+	    -seed="${FUZZ_SEED:-1}" -rss_limit_mb=1024 -timeout=10 -max_len=$longest -close_fd_mask=2 -print_final_stats=1 \
 	    -artifact_prefix="$BUILD/fuzz/fuzz_$1-" "$T/found-$1" "tests/corpus/$1" >"$T/$1.log" 2>&1
 	echo $? >"$T/$1.status"
 	rm -rf "$T/found-$1"
