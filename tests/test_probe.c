@@ -404,7 +404,7 @@ test_seen(void **state)
 	(void)state;
 	assert_non_null(r);
 	assert_non_null(e);
-	strcpy(e->certificate, "b");
+	snprintf(e->certificate, sizeof(e->certificate), "b");
 	e->chain_len = r->chain_len = 1;
 	e->chain[0][0] = r->chain[0][0] = 1;
 	r->tls = true;
