@@ -13,6 +13,8 @@ static const enum key weighed[] = {
 
 /* ---- which values hold ---- */
 
+#define RULE_KEYS ((1u << KEY_RULES) - 1)
+
 /* Of a REF, PATH or list only `from` tells: settings_value() of those is 0. */
 static void
 take(struct effective *e, enum key k, const struct rule *r, uint32_t value)
@@ -22,37 +24,50 @@ take(struct effective *e, enum key k, const struct rule *r, uint32_t value)
 }
 
 /*
- * What a rule says of k.  One that is exempt from TLS is exempt from certificates
- * with it, unless it says otherwise itself.
+ * The keys that a rule says something of: those it sets.  One that is exempt from
+ * TLS is exempt from certificates with it, unless it says otherwise itself.
  */
-static bool
-says(const struct rule *r, enum key k, uint32_t *value)
+static uint32_t
+said(const struct rule *r)
 {
-	if (rule_sets(r, k)) {
-		*value = settings_value(r, k);
-		return true;
-	}
-	if (k == KEY_CLIENT_CERT && rule_sets(r, KEY_MODE) &&
-	    settings_value(r, KEY_MODE) == MODE_NONE) {
-		*value = CC_NONE;
-		return true;
-	}
-	return false;
+	uint32_t set = r != NULL ? r->set & RULE_KEYS : 0;
+
+	if ((set & 1u << KEY_MODE) != 0 && settings_value(r, KEY_MODE) == MODE_NONE)
+		set |= 1u << KEY_CLIENT_CERT;
+	return set;
 }
 
+/* What it says of k, which is among those. */
+static uint32_t
+says(const struct rule *r, enum key k)
+{
+	return rule_sets(r, k) ? settings_value(r, k) : CC_NONE;
+}
+
+/* The lowest key of those left in `set`, and takes it out. */
+static enum key
+next_key(uint32_t *set)
+{
+	enum key k = (enum key)__builtin_ctz(*set);
+
+	*set &= *set - 1;
+	return k;
+}
+
+/* The one that comes last holds. */
 static void
 base_of(const struct scene *sc, struct effective *base)
 {
-	const struct rule *order[] = { sc->client, sc->listener, sc->server };
+	const struct rule *order[] = { sc->server, sc->listener, sc->client };
 
-	for (enum key k = 0; k < KEY_RULES; k++) {
-		uint32_t value = settings_value(NULL, k);
-		size_t i = 0;
+	for (enum key k = 0; k < KEY_RULES; k++)
+		take(base, k, NULL, key_table[k].preset);
+	for (size_t i = 0; i < 3; i++)
+		for (uint32_t set = said(order[i]); set != 0;) {
+			enum key k = next_key(&set);
 
-		while (i < 3 && !says(order[i], k, &value))
-			i++;
-		take(base, k, i < 3 ? order[i] : NULL, value);
-	}
+			take(base, k, order[i], says(order[i], k));
+		}
 }
 
 /* Does `a` hold where both are set?  On a tie it does. */
@@ -68,16 +83,17 @@ void
 policy_effective(const struct effective *base, const struct rule *domain,
     const struct rule *peer, struct effective *e)
 {
-	for (enum key k = 0; k < KEY_RULES; k++) {
-		uint32_t d = 0, p = 0;
-		bool by_domain = says(domain, k, &d), by_peer = says(peer, k, &p);
+	const uint32_t by_domain = said(domain), by_peer = said(peer);
 
-		if (by_domain && (!by_peer || holds(k, d, p)))
-			take(e, k, domain, d);
-		else if (by_peer)
-			take(e, k, peer, p);
+	*e = *base;
+	for (uint32_t set = by_domain | by_peer; set != 0;) {
+		enum key k = next_key(&set);
+		bool d = (by_domain >> k & 1) != 0, p = (by_peer >> k & 1) != 0;
+
+		if (d && (!p || holds(k, says(domain, k), says(peer, k))))
+			take(e, k, domain, says(domain, k));
 		else
-			take(e, k, base->from[k], base->value[k]);
+			take(e, k, peer, says(peer, k));
 	}
 }
 
@@ -108,7 +124,6 @@ scene_session(struct scene *sc, const struct settings *s, const struct facts *f)
 	if (f->client.family != ADDR_NONE)
 		sc->client = settings_client(s, &f->client);
 	base_of(sc, &sc->base);
-	sc->eff = sc->base;
 }
 
 static void
