@@ -21,29 +21,39 @@ static bool on_commit(struct filter *, struct session *, struct request *);
 #define NAMED(name) name, sizeof(name) - 1
 
 const struct event event_table[] = {
-	{ NAMED("link-connect"),	BEGINS,	4, on_connect },
-	{ NAMED("link-disconnect"),	REPORT,	0, on_disconnect },
-	{ NAMED("link-greeting"),	REPORT,	1, on_greeting },
-	{ NAMED("link-identify"),	REPORT,	2, on_identify },
-	{ NAMED("link-tls"),		REPORT,	1, on_tls },
-	{ NAMED("link-auth"),		REPORT,	2, on_auth },
-	{ NAMED("starttls"),		ASKS,	0, on_starttls },
-	{ NAMED("mail-from"),		ASKS,	1, on_mail },
-	{ NAMED("rcpt-to"),		ASKS,	1, on_rcpt },
-	{ NAMED("data-line"),		CHECKS,	0, on_data_line },
-	{ NAMED("commit"),		CHECKS,	0, on_commit },
-	{ NAMED("connect"),		PASSES,	0, on_proceed },
-	{ NAMED("helo"),		PASSES,	0, on_proceed },
-	{ NAMED("ehlo"),		PASSES,	0, on_proceed },
-	{ NAMED("auth"),		PASSES,	0, on_proceed },
-	{ NAMED("data"),		PASSES,	0, on_proceed },
-	{ NAMED("rset"),		PASSES,	0, on_proceed },
-	{ NAMED("quit"),		PASSES,	0, on_proceed },
-	{ NAMED("noop"),		PASSES,	0, on_proceed },
-	{ NAMED("help"),		PASSES,	0, on_proceed },
-	{ NAMED("wiz"),		PASSES,	0, on_proceed },
+	{ NAMED("link-connect"),	BEGINS, 4, SEC_MAX, on_connect },
+	{ NAMED("link-disconnect"),	REPORT, 0, SEC_MAX, on_disconnect },
+	{ NAMED("link-greeting"),	REPORT, 1, SEC_MAX, on_greeting },
+	{ NAMED("link-identify"),	REPORT, 2, SEC_MAX, on_identify },
+	{ NAMED("link-tls"),		REPORT, 1, SEC_MAX, on_tls },
+	{ NAMED("link-auth"),		REPORT, 2, SEC_MAX, on_auth },
+	{ NAMED("starttls"),		ASKS, 0, SEC_MAX, on_starttls },
+	{ NAMED("mail-from"),		ASKS, 1, SEC_PEER, on_mail },
+	{ NAMED("rcpt-to"),		ASKS, 1, SEC_DOMAIN, on_rcpt },
+	{ NAMED("data-line"),		CHECKS, 0, SEC_MAX, on_data_line },
+	{ NAMED("commit"),		CHECKS, 0, SEC_MAX, on_commit },
+	{ NAMED("connect"),		PASSES, 0, SEC_MAX, on_proceed },
+	{ NAMED("helo"),		PASSES, 0, SEC_MAX, on_proceed },
+	{ NAMED("ehlo"),		PASSES, 0, SEC_MAX, on_proceed },
+	{ NAMED("auth"),		PASSES, 0, SEC_MAX, on_proceed },
+	{ NAMED("data"),		PASSES, 0, SEC_MAX, on_proceed },
+	{ NAMED("rset"),		PASSES, 0, SEC_MAX, on_proceed },
+	{ NAMED("quit"),		PASSES, 0, SEC_MAX, on_proceed },
+	{ NAMED("noop"),		PASSES, 0, SEC_MAX, on_proceed },
+	{ NAMED("help"),		PASSES, 0, SEC_MAX, on_proceed },
+	{ NAMED("wiz"),		PASSES, 0, SEC_MAX, on_proceed },
 };
 const size_t event_count = sizeof(event_table) / sizeof(event_table[0]);
+
+const struct event *
+event_find(bool filter, const char *name, size_t len)
+{
+	for (size_t i = 0; i < event_count; i++)
+		if (event_table[i].len == len && (event_table[i].kind >= ASKS) == filter &&
+		    memcmp(event_table[i].name, name, len) == 0)
+			return &event_table[i];
+	return NULL;
+}
 
 bool
 event_is_data_line(const struct event *e)
@@ -84,10 +94,11 @@ on_connect(struct filter *f, struct session *s, struct request *r)
 	if (s != NULL)
 		evidence_end(f, s);
 	if ((s = session_open(&f->sessions, r->id)) == NULL) {
-		errlog(LOG_ERR, "out of memory: session %s is deferred", r->session);
+		errlog(LOG_ERR, "out of memory: session %.*s is deferred",
+		    (int)r->session_len, r->session);
 		return true;
 	}
-	keep(s->text, sizeof(s->text), r->session, strlen(r->session));
+	keep(s->text, sizeof(s->text), r->session, r->session_len);
 	s->client = client;
 	s->listener = listener;
 	s->held = hold_ref(&f->hold);
@@ -216,13 +227,21 @@ answer(struct filter *f, const struct session *s, const struct request *r,
 		errlog_line(level, policy_log(set, facts, v, line, sizeof(line)));
 }
 
-/* smtpd puts its own name behind an address without a domain, so that is where the mail goes. */
-static void
-domain_of(const struct session *s, const char *address, size_t len, char out[NAME_SIZE])
+void
+event_domain(struct request *r)
 {
-	if (!name_of_address(address, len, out) && len > 0 &&
-	    (memchr(address, '@', len) == NULL || address[len - 1] == '@'))
-		keep(out, NAME_SIZE, s->host, strlen(s->host));
+	if (r->event != NULL && r->event->about != SEC_MAX && r->len > 0)
+		(void)name_of_address(r->rest, r->len, r->domain);
+}
+
+/* smtpd puts its own name behind an address without a domain, so that is where the mail goes. */
+static const char *
+domain_of(const struct session *s, const struct request *r)
+{
+	if (r->domain[0] == '\0' && r->len > 0 &&
+	    (memchr(r->rest, '@', r->len) == NULL || r->rest[r->len - 1] == '@'))
+		return s->host;
+	return r->domain;
 }
 
 static bool
@@ -257,7 +276,7 @@ put_off(struct filter *f, struct session *s, const struct request *r, bool rcpt,
 	    (p = pending_add(&f->pending, s, f->now)) == NULL)
 		return false;
 	p->rcpt = rcpt;
-	keep(p->token, sizeof(p->token), r->token, strlen(r->token));
+	keep(p->token, sizeof(p->token), r->token, r->token_len);
 	keep(p->recipient, sizeof(p->recipient), facts->recipient, strlen(facts->recipient));
 	keep(p->domain, sizeof(p->domain), facts->recipient_domain, strlen(facts->recipient_domain));
 	return true;
@@ -291,7 +310,8 @@ void
 event_answer(struct filter *f, struct pending *p)
 {
 	struct session *s = p->session;
-	struct request r = { .filter = true, .session = s->text, .token = p->token, .id = s->id };
+	struct request r = { .filter = true, .session = s->text, .session_len = strlen(s->text),
+	    .token = p->token, .token_len = strlen(p->token), .id = s->id };
 
 	s->waited = true;
 	answer_envelope(f, s, &r, p->rcpt, p->recipient, p->domain);
@@ -301,8 +321,11 @@ event_answer(struct filter *f, struct pending *p)
 static bool
 on_mail(struct filter *f, struct session *s, struct request *r)
 {
+	const char *domain;
+
 	keep(s->sender, sizeof(s->sender), r->rest, r->len);
-	domain_of(s, r->rest, r->len, s->sender_domain);
+	domain = domain_of(s, r);
+	keep(s->sender_domain, sizeof(s->sender_domain), domain, strlen(domain));
 	evidence_message(f, s);
 	answer_envelope(f, s, r, false, "", "");
 	return true;
@@ -311,10 +334,7 @@ on_mail(struct filter *f, struct session *s, struct request *r)
 static bool
 on_rcpt(struct filter *f, struct session *s, struct request *r)
 {
-	char domain[NAME_SIZE];
-
-	domain_of(s, r->rest, r->len, domain);
-	answer_envelope(f, s, r, true, r->rest, domain);
+	answer_envelope(f, s, r, true, r->rest, domain_of(s, r));
 	return true;
 }
 

@@ -8,19 +8,9 @@
 #define TLSWARD_FILTER_EVENT_H
 
 #include "protocol.h"
+#include "request.h"
 
 #define CANNOT_TELL "451 4.3.5 Mail cannot be checked now, try again later"
-
-/* A line from smtpd, taken apart: texts are in place and NUL-terminated. */
-struct request {
-	bool filter;			/* a request, else a report */
-	unsigned version;		/* the N of 0.N */
-	const char *session, *token;	/* as smtpd wrote them; token NULL in a report */
-	uint64_t id;
-	char *rest;			/* the parameters, still joined */
-	size_t len;
-	bool whole;			/* false: the line's end is missing */
-};
 
 enum kind {
 	BEGINS,			/* report: a session begins */
@@ -35,14 +25,19 @@ struct event {
 	size_t len;			/* of the name */
 	enum kind kind;
 	unsigned least;			/* parameters that there must be */
+	enum section about;		/* whose rules its address meets; SEC_MAX: it has none */
 	/* false: malformed, nothing was answered */
 	bool (*handle)(struct filter *, struct session *, struct request *);
 };
 
 extern const struct event event_table[];
 extern const size_t event_count;
+/* NULL: none of that name among the requests, or reports. */
+const struct event *event_find(bool filter, const char *name, size_t len);
 bool event_is_data_line(const struct event *);	/* its answers are of another kind */
 
+/* Sees to r->domain of a request about an address. */
+void event_domain(struct request *);
 /* Decides the request that waits, by what is known. */
 void event_answer(struct filter *, struct pending *);
 
@@ -52,12 +47,5 @@ void event_answer(struct filter *, struct pending *);
 void answer_proceed(struct filter *, const struct request *);
 void answer_reject(struct filter *, const struct request *, const char *reply);
 void answer_data_line(struct filter *, const struct request *);
-
-/* The parameter up to the next '|', which is cut off; NULL where there is no more. */
-char *request_field(struct request *);
-/* The last parameter, cut off from those before it; NULL: it is the only one. */
-char *request_last_field(struct request *, size_t *len);
-/* A number of at most four digits that takes all of len octets. */
-bool request_digits(const char *text, size_t len, unsigned *out);
 
 #endif

@@ -1,0 +1,211 @@
+#include <string.h>
+
+#include "event.h"
+#include "request.h"
+
+/* ---- the head of a line ---- */
+
+/* The end of a field: the next '|', or the line's. */
+static char *
+field_end(struct request *r, char *p, const char *end)
+{
+	for (; p < end && *p != '|'; p++)
+		r->holds_nul |= *p == '\0';
+	return p;
+}
+
+/* One more than what each hexadecimal digit stands for. */
+static const unsigned char hex_value[256] = {
+	['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8,
+	['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+	['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16
+};
+
+/* Sixteen hexadecimal digits, at most, with a '|' or the line's end behind them; NULL: not so. */
+static char *
+id_end(char *p, const char *end, uint64_t *id)
+{
+	const char *start = p;
+	uint64_t v = 0;
+	unsigned digit;
+
+	while (p < start + ID_DIGITS && (digit = hex_value[(unsigned char)*p]) != 0) {
+		v = v << 4 | (digit - 1);
+		p++;
+	}
+	*id = v;
+	return p > start && (p == end || *p == '|') ? p : NULL;
+}
+
+/* Is it "filter|…|…|…|data-line|…"?  A message's line is given back with its CR. */
+static bool
+is_data_line(const char *line, size_t len)
+{
+	static const char phase[] = "data-line|";
+	const char *p = line, *end = line + len;
+
+	for (int i = 0; i < 4; i++)
+		if ((p = memchr(p, '|', (size_t)(end - p))) == NULL || ++p == end)
+			return false;
+	return (size_t)(end - p) >= sizeof(phase) - 1 && memcmp(p, phase, sizeof(phase) - 1) == 0;
+}
+
+/* "0.N" */
+static bool
+version(const char *text, size_t len, unsigned *n)
+{
+	return len > 2 && text[0] == '0' && text[1] == '.' && request_digits(text + 2, len - 2, n);
+}
+
+/* VERSION|TIME|smtp-in|EVENT|SESSION[|TOKEN]; what is wrong, or NULL. */
+static const char *
+parse(struct request *r, char *p, char *end)
+{
+	static const char ours[] = "smtp-in";
+	const char *name;
+	char *number = p, *number_end, *subsystem, *subsystem_end;
+	uint64_t token;
+
+	number_end = p = field_end(r, p, end);
+	if (p < end)
+		p = field_end(r, p + 1, end);		/* the time */
+	if (p == end)
+		return "fields are missing";
+	subsystem = p + 1;
+	subsystem_end = p = field_end(r, subsystem, end);
+	if (p == end)
+		return "fields are missing";
+	name = p + 1;
+	p = field_end(r, p + 1, end);
+	if (p == end)
+		return "fields are missing";
+	r->event = event_find(r->filter, name, (size_t)(p - name));
+	r->session = p + 1;
+	if ((p = id_end(p + 1, end, &r->id)) == NULL) {
+		r->session = NULL;
+		return "its session or token is none";
+	}
+	r->session_len = (size_t)(p - r->session);
+	if (r->filter) {
+		if (p == end)
+			return "fields are missing";
+		r->token = p + 1;
+		if ((p = id_end(p + 1, end, &token)) == NULL) {
+			r->token = NULL;
+			return "its session or token is none";
+		}
+		r->token_len = (size_t)(p - r->token);
+	}
+	if (p < end) {
+		r->rest = p + 1;
+		r->len = (size_t)(end - r->rest);
+		r->holds_nul |= r->len > 0 && memchr(r->rest, '\0', r->len) != NULL;
+	}
+	r->whole = r->whole && !r->holds_nul;
+	if (!version(number, (size_t)(number_end - number), &r->version))
+		return "its version is unknown";
+	r->foreign = (size_t)(subsystem_end - subsystem) != sizeof(ours) - 1 ||
+	    memcmp(subsystem, ours, sizeof(ours) - 1) != 0;
+	return NULL;
+}
+
+void
+request_parse(struct request *r, char *line, size_t len, bool whole)
+{
+	static const char report[] = "report|", filter[] = "filter|", config[] = "config|";
+	const size_t head = sizeof(report) - 1;
+
+	memset(r, 0, offsetof(struct request, domain));
+	r->domain[0] = '\0';
+	if (len > 0 && line[len - 1] == '\r' && !is_data_line(line, len))
+		line[--len] = '\0';
+	r->line = line;
+	r->line_len = len;
+	r->whole = whole;
+	if (len >= head && memcmp(line, report, head) == 0) {
+		r->kind = LINE_REPORT;
+	} else if (len >= head && memcmp(line, filter, head) == 0) {
+		r->kind = LINE_FILTER;
+		r->filter = true;
+	} else if (len >= head && memcmp(line, config, head) == 0) {
+		r->kind = LINE_CONFIG;
+		r->rest = line + head;
+		r->len = len - head;
+		return;
+	} else {
+		r->trouble = "it is neither report nor filter";
+		return;
+	}
+	r->trouble = parse(r, line + head, line + len);
+}
+
+size_t
+request_head(const struct request *r, char *buf, size_t size)
+{
+	if (size > r->line_len)
+		size = r->line_len;
+	for (size_t i = 0; i < size; i++)
+		buf[i] = r->line[i] == '\0' && !r->holds_nul ? '|' : r->line[i];
+	return size;
+}
+
+/* ---- the parameters ---- */
+
+bool
+request_enough(const struct request *r, unsigned least)
+{
+	const char *p = r->rest;
+	unsigned n = p != NULL;
+
+	while (p != NULL && n < least && (p = strchr(p, '|')) != NULL) {
+		p++;
+		n++;
+	}
+	return n >= least;
+}
+
+char *
+request_field(struct request *r)
+{
+	char *at = r->rest, *bar;
+
+	if (at == NULL)
+		return NULL;
+	bar = memchr(at, '|', r->len);
+	if (bar == NULL) {
+		r->rest = NULL;
+		r->len = 0;
+		return at;
+	}
+	*bar = '\0';
+	r->len -= (size_t)(bar + 1 - at);
+	r->rest = bar + 1;
+	return at;
+}
+
+char *
+request_last_field(struct request *r, size_t *len)
+{
+	char *bar = r->len > 0 ? memrchr(r->rest, '|', r->len) : NULL;
+
+	if (bar == NULL)
+		return NULL;
+	*len = r->len - (size_t)(bar + 1 - r->rest);
+	r->len = (size_t)(bar - r->rest);
+	*bar = '\0';
+	return bar + 1;
+}
+
+bool
+request_digits(const char *text, size_t len, unsigned *out)
+{
+	unsigned v = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+		v = v * 10 + (unsigned)(text[i] - '0');
+	}
+	*out = v;
+	return len > 0 && len <= 4;
+}
