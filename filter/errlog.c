@@ -8,15 +8,20 @@
 
 #include "errlog.h"
 
-static bool debug, not_socket;
+#define HELD_SIZE (32 * 1024)
+
+static bool debug, not_socket, batching;
 static unsigned lost;
+static char held[HELD_SIZE];		/* lines on their way; the first may have lost its head, written already */
+static size_t held_len;
 
 void
 errlog_open(bool verbose)
 {
 	debug = verbose;
-	not_socket = false;
+	not_socket = batching = false;
 	lost = 0;
+	held_len = 0;
 }
 
 bool
@@ -25,7 +30,14 @@ errlog_wants(int level)
 	return level < LOG_DEBUG || debug;
 }
 
-static bool
+void
+errlog_batch(void)
+{
+	batching = true;
+}
+
+/* As send(2), or as write(2) where standard error is no socket. */
+static ssize_t
 put(const char *text, size_t len)
 {
 	ssize_t n;
@@ -33,34 +45,57 @@ put(const char *text, size_t len)
 	if (!not_socket) {
 		n = send(STDERR_FILENO, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n >= 0 || errno != ENOTSOCK)
-			return n >= 0;
+			return n;
 		not_socket = true;
 	}
-	return write(STDERR_FILENO, text, len) >= 0;
+	return write(STDERR_FILENO, text, len);
+}
+
+void
+errlog_flush(void)
+{
+	ssize_t n = 1;
+	size_t done = 0;
+
+	while (done < held_len && n > 0) {
+		n = put(held + done, held_len - done);
+		if (n > 0)
+			done += (size_t)n;
+	}
+	held_len -= done;
+	memmove(held, held + done, held_len);
+}
+
+/* Takes it whole or not at all. */
+static bool
+hold(const char *line, size_t len)
+{
+	if (len + 1 > sizeof(held) - held_len)
+		errlog_flush();
+	if (len + 1 > sizeof(held) - held_len)
+		return false;
+	memcpy(held + held_len, line, len);
+	held[held_len + len] = '\n';
+	held_len += len + 1;
+	return true;
 }
 
 void
 errlog_line(int level, const char *line)
 {
-	char buf[ERRLOG_LINE + 1];
-	size_t len;
-	int n;
+	char note[80];
 
 	if (!errlog_wants(level))
 		return;
 	if (lost > 0) {
-		n = snprintf(buf, sizeof(buf), "%u log lines lost: the log was not read in time\n", lost);
-		if (n < 0 || !put(buf, (size_t)n)) {
-			lost++;
-			return;
-		}
-		lost = 0;
+		(void)snprintf(note, sizeof(note), "%u log lines lost: the log was not read in time", lost);
+		if (hold(note, strlen(note)))
+			lost = 0;
 	}
-	len = strnlen(line, ERRLOG_LINE);
-	memcpy(buf, line, len);
-	buf[len] = '\n';
-	if (!put(buf, len + 1))
+	if (lost > 0 || !hold(line, strnlen(line, ERRLOG_LINE)))
 		lost++;
+	if (!batching)
+		errlog_flush();
 }
 
 void

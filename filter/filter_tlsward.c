@@ -165,6 +165,7 @@ run(struct filter *f, struct linein *in, struct upkeep *u, const sigset_t *waiti
 				return 1;
 			}
 		} while (stuck && lineout_ready(&f->out));
+		errlog_flush();
 		if (in->eof && !stuck && lineout_pending(&f->out) == 0)
 			return 0;
 		fds[IN].fd = in->eof || stuck ? -1 : STDIN_FILENO;
@@ -228,8 +229,10 @@ serve(const char *path)
 	upkeep_open(&f, &u);
 	unblock(STDIN_FILENO);
 	unblock(STDOUT_FILENO);
+	errlog_batch();
 	rc = run(&f, &in, &u, &waiting);
 	upkeep_close(&f, &u);
+	errlog_flush();
 out:
 	sessions_free(&f.sessions);
 	lineout_free(&f.out);
