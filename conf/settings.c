@@ -93,12 +93,34 @@ settings_at(const struct settings *s, enum section sec, size_t i)
 	return r->section == sec ? r : NULL;
 }
 
+size_t
+settings_rules(const struct settings *s)
+{
+	return s->head.nrules;
+}
+
+size_t
+settings_number(const struct settings *s, const struct rule *r)
+{
+	return (size_t)(r - s->rules);
+}
+
 const char *
 settings_name(const struct settings *s, const struct rule *r)
 {
 	const char *name = r != NULL ? pool_text(s, r->name) : NULL;
 
 	return name != NULL ? name : "";
+}
+
+uint64_t
+settings_hash(enum section sec, const char *name)
+{
+	uint64_t h = hash_start(sec);
+
+	for (size_t i = strlen(name); i-- > 0;)
+		h = hash_step(h, (unsigned char)name[i]);
+	return h;
 }
 
 /* The rule of that section and name, whose hash is h. */
@@ -128,17 +150,11 @@ slot_find(const struct settings *s, enum section sec, const char *name, uint64_t
 const struct rule *
 settings_find(const struct settings *s, enum section sec, const char *name)
 {
-	uint64_t h;
-	size_t i;
-
 	if (sec >= SEC_MAX)
 		return NULL;
 	if (!section_named(sec))		/* the one there is */
 		return *name == '\0' ? settings_at(s, sec, 0) : NULL;
-	h = hash_start(sec);
-	for (i = strlen(name); i-- > 0;)
-		h = hash_step(h, (unsigned char)name[i]);
-	return slot_find(s, sec, name, h);
+	return slot_find(s, sec, name, settings_hash(sec, name));
 }
 
 /* First rule of a section whose address is not below a. */
@@ -213,6 +229,41 @@ settings_match(const struct settings *s, enum section sec, const char *name)
 		    (r = slot_find(s, sec, name + i, stage[i])) != NULL)
 			return r;
 	return NULL;
+}
+
+/* ---- ahead of a match ---- */
+
+#define FETCH_TRIES 8		/* slots that are likely in the line that was asked for */
+
+void
+settings_fetch_slot(const struct settings *s, uint64_t h)
+{
+	__builtin_prefetch(&s->slots[hash_end(h) & (s->head.nslots - 1)]);
+}
+
+const struct rule *
+settings_fetch_rule(const struct settings *s, uint64_t h)
+{
+	const uint32_t last = s->head.nslots - 1, mask = slot_mask(s->head.nrules);
+	uint32_t i, tries, n, tag;
+
+	h = hash_end(h);
+	tag = slot_tag(h, mask);
+	i = (uint32_t)h & last;
+	for (tries = 0; tries < FETCH_TRIES && s->slots[i] != 0; tries++, i = (i + 1) & last) {
+		n = s->slots[i] & mask;
+		if ((s->slots[i] & ~mask) != tag || n == 0 || n > s->head.nrules)
+			continue;
+		__builtin_prefetch(&s->rules[n - 1]);
+		return &s->rules[n - 1];
+	}
+	return NULL;
+}
+
+void
+settings_fetch_name(const struct settings *s, const struct rule *r)
+{
+	__builtin_prefetch(settings_name(s, r));
 }
 
 static const struct rule *

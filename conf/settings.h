@@ -63,6 +63,9 @@ uint64_t settings_generation(const struct settings *);	/* digest of the content:
 /* ---- rules, in the order of their kept names (addresses: of addr_cmp) ---- */
 size_t settings_count(const struct settings *, enum section);
 const struct rule *settings_at(const struct settings *, enum section, size_t i);	/* NULL past the end */
+/* All rules of the settings have numbers from 0 on, for tables beside them. */
+size_t settings_rules(const struct settings *);
+size_t settings_number(const struct settings *, const struct rule *);
 /* Exact kept name ("" for server and agent, which always exist); NULL: no such. */
 const struct rule *settings_find(const struct settings *, enum section, const char *name);
 /* First rule whose name is > name (or >= with `equal`) in that order; count if none. */
@@ -73,6 +76,15 @@ size_t settings_lower(const struct settings *, enum section, const char *name, b
 const struct rule *settings_match(const struct settings *, enum section, const char *name);
 const struct rule *settings_listener(const struct settings *, const struct addr *);	/* exact, else "*:port" */
 const struct rule *settings_client(const struct settings *, const struct addr *);	/* longest prefix */
+
+/*
+ * Many names that will be matched soon can be asked of the memory all at once.  In
+ * steps, each of which has what the one before asked for; wrong guesses cost time only.
+ */
+uint64_t settings_hash(enum section, const char *name);
+void settings_fetch_slot(const struct settings *, uint64_t hash);
+const struct rule *settings_fetch_rule(const struct settings *, uint64_t hash);	/* NULL: none is likely */
+void settings_fetch_name(const struct settings *, const struct rule *);
 
 /* ---- values ---- */
 static inline bool

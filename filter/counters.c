@@ -162,25 +162,17 @@ row_for(struct counters *c, uint64_t digest, uint64_t now)
 	return 0;
 }
 
-/*
- * Of 100,000 names buckets and rows are in no cache: all that a mail counts in are
- * asked of the memory at once, and not each in its turn.
- */
-static void
-fetch_rows(const struct counters *c, const uint64_t *digest, size_t n)
+static uint32_t
+rule_row(struct counters *c, const struct settings *settings, const struct rule *r, uint64_t now)
 {
-	const struct bucket *b;
-	uint32_t row;
-	size_t i;
+	uint32_t *known = counters_known(c, settings, r), n;
 
-	for (i = 0; i < n; i++)
-		__builtin_prefetch(&c->index[digest[i] & (c->nbuckets - 1)]);
-	for (i = 0; i < n; i++) {
-		b = &c->index[digest[i] & (c->nbuckets - 1)];
-		row = atomic_load_explicit(&b->row, relaxed);
-		if (row < c->nrows)
-			__builtin_prefetch(counters_row(c, row), 1);
-	}
+	if (known != NULL && *known != 0)
+		return *known;
+	n = row_for(c, counters_digest((enum section)r->section, settings_name(settings, r)), now);
+	if (known != NULL)
+		*known = n;
+	return n;
 }
 
 /*
@@ -268,8 +260,7 @@ counters_add(struct counters *c, const struct settings *settings,
     const struct facts *f, const struct verdict *v, uint64_t now)
 {
 	const struct rule *rules[] = { v->server, v->listener, v->client, v->domain, v->peer };
-	uint64_t digest[sizeof(rules) / sizeof(rules[0])];
-	size_t i, n = 0;
+	uint32_t server;
 
 	if (c == NULL || !c->writer || !counters_there(c, now))
 		return;
@@ -280,15 +271,14 @@ counters_add(struct counters *c, const struct settings *settings,
 	if (v->action == ACT_REFUSE || v->action == ACT_DEFER)
 		counters_note(c, settings, f, v, now);
 	count_reason(c, v);
-	if (settings == NULL)		/* there is nothing to find a rule in */
-		digest[n++] = counters_digest(SEC_SERVER, "");
-	for (i = 0; settings != NULL && i < sizeof(rules) / sizeof(rules[0]); i++)
+	if (settings == NULL) {		/* there is nothing to find a rule in */
+		server = row_for(c, counters_digest(SEC_SERVER, ""), now);
+		count_row(c, server, f, v, now);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
 		if (rules[i] != NULL)
-			digest[n++] = counters_digest((enum section)rules[i]->section,
-			    settings_name(settings, rules[i]));
-	fetch_rows(c, digest, n);
-	for (i = 0; i < n; i++)
-		count_row(c, row_for(c, digest[i], now), f, v, now);
+			count_row(c, rule_row(c, settings, rules[i], now), f, v, now);
 }
 
 bool

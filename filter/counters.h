@@ -57,6 +57,16 @@ void counters_add(struct counters *, const struct settings *,
     const struct facts *, const struct verdict *, uint64_t now);
 
 /*
+ * The rows of these settings' rules are remembered once they are known; those of
+ * others are found by their names.  To be called again when they go, with NULL or
+ * others.  Without memory for it nothing is remembered.
+ */
+void counters_follow(struct counters *, const struct settings *);
+/* That rule of theirs will be counted soon: asks the memory for it, in two steps. */
+void counters_fetch(const struct counters *, const struct settings *, const struct rule *);
+void counters_fetch_row(const struct counters *, const struct settings *, const struct rule *);
+
+/*
  * Looks at once whether the file was removed or cut short, for a process that has
  * the counters by fork(2): otherwise counters_add looks every few seconds.
  */

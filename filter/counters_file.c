@@ -393,6 +393,7 @@ counters_close(struct counters *c)
 	unmap(c);
 	if (c->dir != -1)
 		close(c->dir);
+	free(c->known);
 	free(c);
 }
 
@@ -421,6 +422,7 @@ counters_reopen(struct counters *c)
 	if (fstat(c->dir, &folder) == 0 && attach(&new, &folder, c->nrows, why)) {
 		unmap(c);
 		*c = new;
+		counters_forget(c);
 		return;
 	}
 	if (!c->cut)

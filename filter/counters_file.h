@@ -119,6 +119,8 @@ struct counters {
 	ino_t ino;
 	bool writer;
 	/* writer only */
+	const struct settings *followed;	/* NULL: those of nobody */
+	uint32_t *known;		/* by number of their rules, the row; 0: not known */
 	uint32_t spare;			/* a row taken and not used; 0: none */
 	uint64_t grow_after;		/* the disk was full: do not ask again before */
 	enum counters_lack lack;	/* why a count found no row; see counters_tell */
@@ -176,6 +178,10 @@ size_t counters_space_end(uint32_t nbuckets, uint32_t ready);
 int counters_reserve(const struct counters *, int fd, size_t from, size_t to);
 /* Makes space for row n, and some beyond.  False: there is none. */
 bool counters_grow(struct counters *, uint32_t n);
+
+/* Where the row of a rule is remembered; NULL: nowhere. */
+uint32_t *counters_known(const struct counters *, const struct settings *, const struct rule *);
+void counters_forget(struct counters *);	/* the rows are others now */
 
 /* Notes a refusal in the ring. */
 void counters_note(struct counters *, const struct settings *, const struct facts *,

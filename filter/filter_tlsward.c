@@ -105,17 +105,12 @@ look_after(struct filter *f, struct upkeep *u, bool changed)
 	upkeep_turn(f, u, changed);
 }
 
-/* Decides the lines that are there, as long as there is room for the answers. */
+/* Decides what is there, as long as there is room for the answers. */
 static void
 decide(struct filter *f, struct linein *in)
 {
-	char *line;
-	size_t len;
-	bool whole;
-
 	protocol_due(f, f->now);
-	while (lineout_ready(&f->out) && (line = linein_next(in, &len, &whole)) != NULL)
-		protocol_line(f, line, len, whole);
+	protocol_lines(f, in);
 	if (in->eof)	/* smtpd ends: nothing more will be waited for */
 		protocol_due(f, LLONG_MAX);
 }
@@ -127,7 +122,7 @@ nap(const struct filter *f, const struct upkeep *u)
 	long long now = upkeep_clock(), left = u->tick - now, due = pending_left(&f->pending, now);
 	struct timespec wait;
 
-	if (due >= 0 && due < left && lineout_ready(&f->out))
+	if (due >= 0 && due < left && lineout_ready(&f->out, 0))
 		left = due;
 	left = left < 0 ? 0 : left;
 	wait.tv_sec = (time_t)(left / 1000);
@@ -159,12 +154,12 @@ run(struct filter *f, struct linein *in, struct upkeep *u, const sigset_t *waiti
 	for (;;) {
 		do {
 			decide(f, in);
-			stuck = !lineout_ready(&f->out);
+			stuck = !lineout_ready(&f->out, 0);
 			if (!lineout_flush(&f->out, STDOUT_FILENO)) {
 				errlog(LOG_ERR, "cannot answer smtpd: %s", strerror(errno));
 				return 1;
 			}
-		} while (stuck && lineout_ready(&f->out));
+		} while (stuck && lineout_ready(&f->out, 0));
 		errlog_flush();
 		if (in->eof && !stuck && lineout_pending(&f->out) == 0)
 			return 0;

@@ -7,11 +7,6 @@
 
 #define IN_SIZE  (256 * 1024)
 #define OUT_SIZE (256 * 1024)
-/*
- * Of an answer, before what it quotes; and a whole one without a quote, for one line
- * may end the wait of an earlier request.
- */
-#define PREFIX   1024
 
 bool
 linein_init(struct linein *in)
@@ -129,9 +124,9 @@ lineout_pending(const struct lineout *out)
 }
 
 bool
-lineout_ready(const struct lineout *out)
+lineout_ready(const struct lineout *out, size_t promised)
 {
-	return out->size - lineout_pending(out) >= LINE_LIMIT + PREFIX;
+	return out->size - lineout_pending(out) >= promised + LINE_LIMIT + LINE_PREFIX;
 }
 
 bool

@@ -16,6 +16,11 @@
 #include <stddef.h>
 
 #define LINE_LIMIT (68 * 1024)		/* octets of a line, without its newline */
+/*
+ * Of an answer, before what it quotes; and a whole one without a quote, for one line
+ * may end the wait of an earlier request.
+ */
+#define LINE_PREFIX 1024
 
 struct linein {
 	char *buf;
@@ -43,8 +48,8 @@ struct lineout {
 
 bool lineout_init(struct lineout *);
 void lineout_free(struct lineout *);
-/* Room for one more line of LINE_LIMIT octets with a prefix? */
-bool lineout_ready(const struct lineout *);
+/* Room for one more line of LINE_LIMIT octets with a prefix, behind what is promised? */
+bool lineout_ready(const struct lineout *, size_t promised);
 size_t lineout_pending(const struct lineout *);
 /* Appends octets.  False, nothing appended: no room. */
 bool lineout_put(struct lineout *, const char *text, size_t len);

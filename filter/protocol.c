@@ -1,7 +1,10 @@
 #include <string.h>
 
+#include "ahead.h"
 #include "event.h"
 #include "evidence.h"
+
+#define PROTOCOL_TURN 32		/* lines that are looked at before the first is acted on */
 
 /* ---- answers ---- */
 
@@ -177,11 +180,41 @@ protocol_line(struct filter *f, char *line, size_t len, bool whole)
 	protocol_act(f, &r);
 }
 
+/* Takes lines for a turn, as many as there is room to answer. */
+static size_t
+take(struct filter *f, struct linein *in, struct request turn[PROTOCOL_TURN])
+{
+	size_t n = 0, len, promised = 0;
+	bool whole;
+	char *line;
+
+	while (n < PROTOCOL_TURN && lineout_ready(&f->out, promised) &&
+	    (line = linein_next(in, &len, &whole)) != NULL) {
+		request_parse(&turn[n], line, len, whole);
+		event_domain(&turn[n++]);
+		promised += len + LINE_PREFIX;
+	}
+	return n;
+}
+
+void
+protocol_lines(struct filter *f, struct linein *in)
+{
+	struct request turn[PROTOCOL_TURN];
+	size_t n;
+
+	while ((n = take(f, in, turn)) > 0) {
+		ahead_of(f, turn, n);
+		for (size_t i = 0; i < n; i++)
+			protocol_act(f, &turn[i]);
+	}
+}
+
 void
 protocol_due(struct filter *f, long long now)
 {
 	struct pending *p;
 
-	while (lineout_ready(&f->out) && (p = pending_due(&f->pending, now)) != NULL)
+	while (lineout_ready(&f->out, 0) && (p = pending_due(&f->pending, now)) != NULL)
 		event_answer(f, p);
 }

@@ -60,6 +60,9 @@ struct filter {
  */
 void protocol_line(struct filter *f, char *line, size_t len, bool whole);
 
+/* The same of all lines that are there, as far as there is room for their answers. */
+void protocol_lines(struct filter *, struct linein *);
+
 /*
  * Answers the requests that waited and need not any longer: what they waited
  * for has come, or it is `now` (LLONG_MAX: all).  Stops where f->out is not

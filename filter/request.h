@@ -21,6 +21,7 @@
 enum line_kind { LINE_STRANGE, LINE_CONFIG, LINE_REPORT, LINE_FILTER };
 
 struct event;
+struct rule;
 
 struct request {
 	enum line_kind kind;
@@ -39,6 +40,8 @@ struct request {
 	uint64_t id;			/* the session's number */
 	char *rest;			/* the parameters, still joined; NULL: there are none */
 	size_t len;
+	uint64_t hash;			/* of the domain, and the rule that it will likely meet: ahead.c */
+	const struct rule *likely;
 	char domain[NAME_SIZE];		/* of the address that it is about; "": none known */
 };
 

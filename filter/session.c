@@ -104,6 +104,26 @@ session_find(const struct sessions *all, uint64_t id)
 	return *slot(all, id);
 }
 
+void
+session_fetch_bucket(const struct sessions *all, uint64_t id)
+{
+	__builtin_prefetch(&all->bucket[place(id, all->buckets)]);
+}
+
+void
+session_fetch(const struct sessions *all, uint64_t id)
+{
+	const struct session *s = all->bucket[place(id, all->buckets)];
+
+	if (s == NULL)
+		return;
+	__builtin_prefetch(s);
+	__builtin_prefetch(&s->tls);
+	__builtin_prefetch(s->helo);
+	__builtin_prefetch(s->sender);
+	__builtin_prefetch(s->sender_domain);
+}
+
 struct session *
 session_open(struct sessions *all, uint64_t id)
 {

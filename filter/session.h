@@ -59,6 +59,9 @@ struct sessions {
 bool sessions_init(struct sessions *);		/* false: out of memory */
 void sessions_free(struct sessions *);
 struct session *session_find(const struct sessions *, uint64_t id);
+/* It will be looked for soon: asks the memory for it, in two steps. */
+void session_fetch_bucket(const struct sessions *, uint64_t id);
+void session_fetch(const struct sessions *, uint64_t id);
 /* A new session, all zero or empty but for the id; one of that id that is open is begun anew.  NULL: out of memory. */
 struct session *session_open(struct sessions *, uint64_t id);
 void session_close(struct sessions *, uint64_t id);	/* nothing where it is not open */

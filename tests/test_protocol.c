@@ -116,7 +116,7 @@ lines_out(void **state)
 
 		for (size_t j = 0; j < n; j++)
 			line[j] = (char)('a' + (put + j) % 26);
-		if (lineout_ready(&out)) {
+		if (lineout_ready(&out, 0)) {
 			assert_true(lineout_put(&out, line, n));
 			put += n;
 		}
