@@ -282,6 +282,8 @@ settings_listener(const struct settings *s, const struct addr *a)
 	struct addr any;
 	size_t i;
 
+	if (settings_count(s, SEC_LISTENER) == 0)
+		return NULL;
 	r = find_addr(s, SEC_LISTENER, a);
 	if (r != NULL || (a->family != ADDR_IPV4 && a->family != ADDR_IPV6))
 		return r;

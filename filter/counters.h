@@ -61,7 +61,7 @@ void counters_add(struct counters *, const struct settings *,
  * others are found by their names.  To be called again when they go, with NULL or
  * others.  Without memory for it nothing is remembered.
  */
-void counters_follow(struct counters *, const struct settings *);
+void counters_remember(struct counters *, const struct settings *);
 /* That rule of theirs will be counted soon: asks the memory for it, in two steps. */
 void counters_fetch(const struct counters *, const struct settings *, const struct rule *);
 void counters_fetch_row(const struct counters *, const struct settings *, const struct rule *);

@@ -11,7 +11,7 @@
 #include "counters_file.h"
 
 void
-counters_follow(struct counters *c, const struct settings *s)
+counters_remember(struct counters *c, const struct settings *s)
 {
 	if (c == NULL)
 		return;

@@ -14,22 +14,32 @@ put(struct filter *f, const char *text)
 	(void)lineout_put(&f->out, text, strlen(text));
 }
 
-/* "KIND|SESSION|TOKEN|TEXT"; both are ids, or the request is not answered. */
-static void
-answer_with(struct filter *f, const struct request *r, const char *kind, const char *text, size_t len)
+static char *
+put_id(char *p, const char *id, size_t len)
 {
-	char line[sizeof("filter-dataline") + 2 * (ID_DIGITS + 1) + sizeof("proceed\n")], *p = line;
-
-	p = stpcpy(p, kind);
-	*p++ = '|';
-	p = mempcpy(p, r->session, r->session_len);
-	*p++ = '|';
-	p = mempcpy(p, r->token, r->token_len);
-	*p++ = '|';
-	p = mempcpy(p, text, len);
-	(void)lineout_put(&f->out, line, (size_t)(p - line));
+	if (len == ID_DIGITS)		/* nearly always: a length that the compiler knows */
+		memcpy(p, id, ID_DIGITS);
+	else
+		memcpy(p, id, len);
+	p[len] = '|';
+	return p + len + 1;
 }
-#define ANSWER(f, r, kind, text) answer_with(f, r, kind, text, sizeof(text) - 1)
+
+/* "KIND|SESSION|TOKEN|TEXT"; both are ids, or the request is not answered. */
+static inline void
+answer_with(struct filter *f, const struct request *r, const char *kind, size_t kind_len,
+    const char *text, size_t len)
+{
+	char line[sizeof("filter-dataline|") + 2 * (ID_DIGITS + 1) + sizeof("proceed\n")], *p = line;
+
+	memcpy(p, kind, kind_len);
+	p = put_id(p + kind_len, r->session, r->session_len);
+	p = put_id(p, r->token, r->token_len);
+	memcpy(p, text, len);
+	(void)lineout_put(&f->out, line, (size_t)(p - line) + len);
+}
+#define ANSWER(f, r, kind, text) \
+	answer_with(f, r, kind "|", sizeof(kind), text, sizeof(text) - 1)
 
 void
 answer_proceed(struct filter *f, const struct request *r)

@@ -1,3 +1,4 @@
+#include <endian.h>
 #include <string.h>
 
 #include "event.h"
@@ -5,35 +6,88 @@
 
 /* ---- the head of a line ---- */
 
+/*
+ * Eight octets of a line are looked at together; the arithmetic is on each octet of
+ * a word by itself.
+ */
+#define EACH(octet) (UINT64_C(0x0101010101010101) * (octet))
+#define HIGH EACH(0x80)
+
+static uint64_t
+word_at(const char *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, sizeof(w));
+	return le64toh(w);		/* the first octet is the lowest */
+}
+
 /* The end of a field: the next '|', or the line's. */
 static char *
-field_end(struct request *r, char *p, const char *end)
+field_end(char *p, const char *end)
 {
-	for (; p < end && *p != '|'; p++)
-		r->holds_nul |= *p == '\0';
+	uint64_t w;
+
+	for (; end - p >= 8; p += 8) {
+		w = word_at(p) ^ EACH('|');
+		w = (w - EACH(1)) & ~w & HIGH;	/* high bits from the first '|' on */
+		if (w != 0)
+			return p + __builtin_ctzll(w) / 8;
+	}
+	while (p < end && *p != '|')
+		p++;
 	return p;
 }
 
-/* One more than what each hexadecimal digit stands for. */
-static const unsigned char hex_value[256] = {
-	['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8,
-	['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
-	['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16
-};
+/* High bits where the octet, below 0x80, is least or more. */
+static uint64_t
+from(uint64_t w, unsigned char least)
+{
+	return ((w | HIGH) - EACH(least)) & HIGH;
+}
+
+/* The value of eight hexadecimal digits; false: they are not. */
+static bool
+hex_word(const char *p, uint32_t *value)
+{
+	uint64_t w = word_at(p), lower = w | EACH(0x20), digits, letters;
+
+	digits = from(w, '0') & ~from(w, '9' + 1);
+	letters = from(lower, 'a') & ~from(lower, 'f' + 1);
+	if ((w & HIGH) != 0 || (digits | letters) != HIGH)
+		return false;
+	w = (w & EACH(0x0f)) + (letters >> 7) * 9;
+	/* digits into octets, octets into halves, halves into the whole; the first is the highest */
+	w = (w << 4 | w >> 8) & UINT64_C(0x00ff00ff00ff00ff);
+	w = (w << 8 | w >> 16) & UINT64_C(0x0000ffff0000ffff);
+	*value = (uint32_t)(w << 16 | w >> 32);
+	return true;
+}
+
+static unsigned
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return (unsigned)(c - '0');
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 16;
+}
 
 /* Sixteen hexadecimal digits, at most, with a '|' or the line's end behind them; NULL: not so. */
 static char *
 id_end(char *p, const char *end, uint64_t *id)
 {
 	const char *start = p;
-	uint64_t v = 0;
+	uint32_t high, low;
 	unsigned digit;
 
-	while (p < start + ID_DIGITS && (digit = hex_value[(unsigned char)*p]) != 0) {
-		v = v << 4 | (digit - 1);
-		p++;
+	if (end - p >= ID_DIGITS && hex_word(p, &high) && hex_word(p + 8, &low)) {
+		*id = (uint64_t)high << 32 | low;
+		p += ID_DIGITS;
+	} else {
+		for (*id = 0; p < end && (digit = hex_digit(*p)) < 16 && p < start + ID_DIGITS; p++)
+			*id = *id << 4 | digit;
 	}
-	*id = v;
 	return p > start && (p == end || *p == '|') ? p : NULL;
 }
 
@@ -66,17 +120,17 @@ parse(struct request *r, char *p, char *end)
 	char *number = p, *number_end, *subsystem, *subsystem_end;
 	uint64_t token;
 
-	number_end = p = field_end(r, p, end);
+	number_end = p = field_end(p, end);
 	if (p < end)
-		p = field_end(r, p + 1, end);		/* the time */
+		p = field_end(p + 1, end);		/* the time */
 	if (p == end)
 		return "fields are missing";
 	subsystem = p + 1;
-	subsystem_end = p = field_end(r, subsystem, end);
+	subsystem_end = p = field_end(subsystem, end);
 	if (p == end)
 		return "fields are missing";
 	name = p + 1;
-	p = field_end(r, p + 1, end);
+	p = field_end(p + 1, end);
 	if (p == end)
 		return "fields are missing";
 	r->event = event_find(r->filter, name, (size_t)(p - name));
@@ -99,9 +153,9 @@ parse(struct request *r, char *p, char *end)
 	if (p < end) {
 		r->rest = p + 1;
 		r->len = (size_t)(end - r->rest);
-		r->holds_nul |= r->len > 0 && memchr(r->rest, '\0', r->len) != NULL;
+		r->holds_nul = memchr(r->rest, '\0', r->len) != NULL;
+		r->whole = r->whole && !r->holds_nul;
 	}
-	r->whole = r->whole && !r->holds_nul;
 	if (!version(number, (size_t)(number_end - number), &r->version))
 		return "its version is unknown";
 	r->foreign = (size_t)(subsystem_end - subsystem) != sizeof(ours) - 1 ||

@@ -39,7 +39,7 @@ counters_try(struct filter *f, struct upkeep *u)
 
 	u->counters_retry = upkeep_clock() + COUNTERS_RETRY_MS;
 	f->counters = counters_open(u->state_dir, "opensmtpd", true, why, sizeof(why));
-	counters_follow(f->counters, held_settings(f->hold.now));
+	counters_remember(f->counters, held_settings(f->hold.now));
 	if (f->counters == NULL || why[0] == '\0') {
 		tell(u->counters_trouble, sizeof(u->counters_trouble), why,
 		    "mail is decided uncounted: ", "mail is counted again");
@@ -115,7 +115,7 @@ follow(struct filter *f, struct upkeep *u)
 	} else if (f->counters == NULL) {
 		counters_try(f, u);
 	} else {
-		counters_follow(f->counters, held_settings(f->hold.now));
+		counters_remember(f->counters, held_settings(f->hold.now));
 	}
 	feed_keep(f, u);
 }
