@@ -95,17 +95,17 @@ out_text(struct out *o, const char *s)
 	out_octets(o, s, strlen(s));
 }
 
-static bool
-is_plain(unsigned char c)
-{
-	return c > 0x20 && c < 0x7f && c != '"' && c != '\\';
-}
+/* What an octet is in a value: a space stands for itself within quotes only. */
+enum { ESCAPED, SPACE, PLAIN };
+static const unsigned char kind_of[256] = {
+	[' '] = SPACE, ['!'] = PLAIN, ['#' ... '['] = PLAIN, [']' ... '~'] = PLAIN
+};
 
 /* Octets that c takes; a space is itself within quotes. */
 static size_t
 width(unsigned char c)
 {
-	return is_plain(c) || c == ' ' ? 1 : 4;
+	return kind_of[c] == ESCAPED ? 4 : 1;
 }
 
 static void
@@ -160,14 +160,16 @@ static void
 for_whom(const struct scene *sc, const struct verdict *v, char *buf, size_t size)
 {
 	const struct rule *r = v->rule;
-	const char *of = "";
+	struct out o;
 
-	if (r != NULL && r->section == SEC_PEER)
-		of = cert_faults[v->reason] != NULL ? " for " : " for mail from ";
-	else if (r != NULL && r->section == SEC_DOMAIN)
-		of = " for mail to ";
-	snprintf(buf, size, "%s%.*s", of, NAME_SIZE,
-	    of[0] != '\0' ? settings_name(sc->s, r) : "");
+	out_init(&o, buf, size);
+	if (r == NULL || (r->section != SEC_PEER && r->section != SEC_DOMAIN))
+		return;
+	if (r->section == SEC_DOMAIN)
+		out_text(&o, " for mail to ");
+	else
+		out_text(&o, cert_faults[v->reason] != NULL ? " for " : " for mail from ");
+	out_text(&o, settings_name(sc->s, r));
 }
 
 static const char *
@@ -248,14 +250,15 @@ void
 policy_reply(const struct scene *sc, struct verdict *v, const char *wanted)
 {
 	char whom[NAME_SIZE + 24];
+	struct out reply;
 
 	for_whom(sc, v, whom, sizeof(whom));
 	switch (v->reason) {
 	case REASON_NONE:
 		return;
 	case REASON_TLS_MISSING:
-		snprintf(v->reply, sizeof(v->reply),
-		    "530 5.7.0 Must issue a STARTTLS command first");
+		out_init(&reply, v->reply, sizeof(v->reply));
+		out_text(&reply, "530 5.7.0 Must issue a STARTTLS command first");
 		detail(v, wanted, "no TLS");
 		break;
 	case REASON_TLS_VERSION:
@@ -298,14 +301,16 @@ policy_reply_add(struct verdict *v, const char *why)
 static void
 pair(struct out *o, const char *key, const char *value, size_t max)
 {
-	bool quote = value[0] == '\0';
-	size_t need = strlen(key) + (o->len > 0 ? 2 : 1), whole = 0, room;
+	const unsigned char *p = (const unsigned char *)value;
+	size_t key_len = strlen(key), need = key_len + (o->len > 0 ? 2 : 1), len, whole, room;
+	unsigned kinds = 0;
+	bool quote;
 
-	for (const unsigned char *p = (const unsigned char *)value; *p != '\0'; p++) {
-		quote = quote || !is_plain(*p);
-		if (whole <= max)
-			whole += width(*p);
+	for (len = whole = 0; p[len] != '\0'; len++) {
+		kinds |= 1u << kind_of[p[len]];
+		whole += width(p[len]);
 	}
+	quote = kinds != 1u << PLAIN;		/* an empty value, too */
 	need += quote ? 2 : 0;
 	if (whole > max)
 		whole = max;
@@ -315,12 +320,15 @@ pair(struct out *o, const char *key, const char *value, size_t max)
 	}
 	room = out_room(o) - need;
 	if (o->len > 0)
-		out_text(o, " ");
-	out_text(o, key);
-	out_text(o, quote ? "=\"" : "=");
-	out_escaped(o, value, room < max ? room : max);
+		out_octets(o, " ", 1);
+	out_octets(o, key, key_len);
+	out_octets(o, "=\"", quote ? 2 : 1);
+	if (whole == len && whole <= room)	/* it stands for itself, all of it */
+		out_octets(o, value, len);
+	else
+		out_escaped(o, value, room < max ? room : max);
 	if (quote)
-		out_text(o, "\"");
+		out_octets(o, "\"", 1);
 }
 
 static void
@@ -343,16 +351,26 @@ pair_escaped(struct out *o, const char *key, const char *value)
 	out_text(o, "\"");
 }
 
+static const char *
+number(unsigned n, char buf[16])
+{
+	char *p = buf + 15;
+
+	*p = '\0';
+	do {
+		*--p = (char)('0' + n % 10);
+	} while ((n /= 10) > 0);
+	return p;
+}
+
 static void
 log_rule(const struct settings *s, const struct verdict *v, struct out *o)
 {
-	char name[NAME_SIZE + 16], number[16];
+	char name[NAME_SIZE + 16], buf[16];
 
 	pair(o, "rule", policy_rule_name(s, v->rule, name, sizeof(name)), LONG_MAX);
-	if (v->rule != NULL) {
-		snprintf(number, sizeof(number), "%u", settings_line(s, v->rule, v->key));
-		pair(o, "line", number, SHORT_MAX);
-	}
+	if (v->rule != NULL)
+		pair(o, "line", number(settings_line(s, v->rule, v->key), buf), SHORT_MAX);
 }
 
 static void
@@ -364,8 +382,7 @@ log_tls(const struct facts *f, struct out *o)
 	if (f->tls == TLS_NONE)
 		return;
 	pair_text(o, "cipher", f->cipher, SHORT_MAX);
-	snprintf(buf, sizeof(buf), "%u", f->bits);
-	pair(o, "bits", buf, SHORT_MAX);
+	pair(o, "bits", number(f->bits, buf), SHORT_MAX);
 	pair(o, "cert", (size_t)f->cert.status < sizeof(status_words) / sizeof(status_words[0]) ?
 	    status_words[f->cert.status] : "unknown", SHORT_MAX);
 	if (!f->cert.has_fingerprint || f->cert.status < CERT_UNTRUSTED)
@@ -403,17 +420,19 @@ policy_log(const struct settings *s, const struct facts *f, const struct verdict
 const char *
 policy_rule_name(const struct settings *s, const struct rule *r, char *buf, size_t size)
 {
-	const char *name, *word;
+	const char *name;
+	struct out o;
 
-	if (size == 0)
-		return buf;
+	out_init(&o, buf, size);
 	if (s == NULL || r == NULL || r->section >= SEC_MAX) {
-		snprintf(buf, size, "none");
+		out_text(&o, "none");
 		return buf;
 	}
-	word = section_words[r->section];
 	name = settings_name(s, r);
-	snprintf(buf, size, "%s%s%s", word, name != NULL && name[0] != '\0' ? " " : "",
-	    name != NULL ? name : "");
+	out_text(&o, section_words[r->section]);
+	if (name[0] != '\0') {
+		out_text(&o, " ");
+		out_text(&o, name);
+	}
 	return buf;
 }
