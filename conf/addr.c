@@ -211,6 +211,38 @@ addr_cmp(const struct addr *a, const struct addr *b)
 	return order(a->port, b->port);
 }
 
+/* The last digits of text end before `end`; where they begin. */
+static char *
+digits(unsigned n, char *end)
+{
+	do {
+		*--end = (char)('0' + n % 10);
+	} while ((n /= 10) > 0);
+	return end;
+}
+
+/*
+ * "a.b.c.d", and ":port" where there is one to be written: they stand in the log line
+ * of each refusal, and inet_ntop(3) is a printf(3).
+ */
+static void
+ipv4(const struct addr *a, bool port, char buf[ADDR_TEXT])
+{
+	char text[sizeof("255.255.255.255:65535")], *end = text + sizeof(text), *p = end;
+
+	*--p = '\0';
+	if (port) {
+		p = digits(a->port, p);
+		*--p = ':';
+	}
+	for (int i = 4; i-- > 0;) {
+		p = digits(a->ip[i], p);
+		if (i > 0)
+			*--p = '.';
+	}
+	memcpy(buf, p, (size_t)(end - p));
+}
+
 const char *
 addr_format_ip(const struct addr *a, char buf[ADDR_TEXT])
 {
@@ -218,9 +250,8 @@ addr_format_ip(const struct addr *a, char buf[ADDR_TEXT])
 
 	switch (a->family) {
 	case ADDR_IPV4:
-		if (inet_ntop(AF_INET, a->ip, buf, ADDR_TEXT) != NULL)
-			return buf;
-		break;
+		ipv4(a, false, buf);
+		return buf;
 	case ADDR_IPV6:
 		if (inet_ntop(AF_INET6, a->ip, buf, ADDR_TEXT) != NULL)
 			return buf;
@@ -245,8 +276,8 @@ addr_format_listener(const struct addr *a, char buf[ADDR_TEXT])
 
 	if (a->family == ADDR_IPV6 && inet_ntop(AF_INET6, a->ip, ip, sizeof(ip)) != NULL)
 		(void)snprintf(buf, ADDR_TEXT, "[%s]:%u", ip, a->port);
-	else if (a->family == ADDR_IPV4 && inet_ntop(AF_INET, a->ip, ip, sizeof(ip)) != NULL)
-		(void)snprintf(buf, ADDR_TEXT, "%s:%u", ip, a->port);
+	else if (a->family == ADDR_IPV4)
+		ipv4(a, true, buf);
 	else if (a->family == ADDR_ANY)
 		(void)snprintf(buf, ADDR_TEXT, "*:%u", a->port);
 	else

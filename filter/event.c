@@ -202,6 +202,8 @@ fill_facts(struct filter *f, struct facts *facts, const struct session *s)
 	facts->sender = s->sender;
 	facts->sender_domain = s->sender_domain;
 	facts->recipient = facts->recipient_domain = "";
+	facts->likely_peer = s->peer;
+	facts->likely_domain = NULL;
 	evidence_facts(f, s, &facts->cert);
 }
 
@@ -282,6 +284,13 @@ put_off(struct filter *f, struct session *s, const struct request *r, bool rcpt,
 	return true;
 }
 
+/* What was seen ahead is of the settings in force, which may not be the session's. */
+static const struct rule *
+likely(const struct filter *f, const struct session *s, const struct request *r)
+{
+	return s->held == f->hold.now ? r->likely : NULL;
+}
+
 static void
 answer_envelope(struct filter *f, struct session *s, const struct request *r, bool rcpt,
     const char *recipient, const char *domain)
@@ -293,6 +302,7 @@ answer_envelope(struct filter *f, struct session *s, const struct request *r, bo
 	fill_facts(f, &facts, s);
 	facts.recipient = recipient;
 	facts.recipient_domain = domain;
+	facts.likely_domain = rcpt ? likely(f, s, r) : NULL;
 	if (rcpt)
 		policy_rcpt(set, &facts, &v);
 	else
@@ -326,6 +336,7 @@ on_mail(struct filter *f, struct session *s, struct request *r)
 	keep(s->sender, sizeof(s->sender), r->rest, r->len);
 	domain = domain_of(s, r);
 	keep(s->sender_domain, sizeof(s->sender_domain), domain, strlen(domain));
+	s->peer = likely(f, s, r);
 	evidence_message(f, s);
 	answer_envelope(f, s, r, false, "", "");
 	return true;

@@ -107,9 +107,13 @@ is_local(const struct facts *f)
 }
 
 static const struct rule *
-match(const struct settings *s, enum section section, const char *name)
+match(const struct settings *s, enum section section, const char *name, const struct rule *likely)
 {
-	return name == NULL || name[0] == '\0' ? NULL : settings_match(s, section, name);
+	if (name == NULL || name[0] == '\0')
+		return NULL;
+	if (likely != NULL && likely->section == section && strcmp(settings_name(s, likely), name) == 0)
+		return likely;
+	return settings_match(s, section, name);
 }
 
 static void
@@ -130,9 +134,9 @@ static void
 scene_mail(struct scene *sc, const struct settings *s, const struct facts *f, bool rcpt)
 {
 	scene_session(sc, s, f);
-	sc->peer = match(s, SEC_PEER, f->sender_domain);
+	sc->peer = match(s, SEC_PEER, f->sender_domain, f->likely_peer);
 	if (rcpt)
-		sc->domain = match(s, SEC_DOMAIN, f->recipient_domain);
+		sc->domain = match(s, SEC_DOMAIN, f->recipient_domain, f->likely_domain);
 	policy_effective(&sc->base, sc->domain, sc->peer, &sc->eff);
 }
 

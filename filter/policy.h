@@ -91,6 +91,11 @@ struct facts {
 	const char *sender, *recipient;	/* whole addresses, for the log; recipient "" at MAIL */
 	const char *sender_domain;	/* kept form; "": null sender or none */
 	const char *recipient_domain;	/* kept form; "" at MAIL */
+	/*
+	 * Rules of these settings that the domains may be exactly named in, where the
+	 * caller has looked already; NULL, or others: they are looked for.
+	 */
+	const struct rule *likely_peer, *likely_domain;
 };
 
 enum action {

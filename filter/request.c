@@ -115,9 +115,9 @@ version(const char *text, size_t len, unsigned *n)
 static const char *
 parse(struct request *r, char *p, char *end)
 {
-	static const char ours[] = "smtp-in";
+	static const char ours[] = "smtp-in|";
 	const char *name;
-	char *number = p, *number_end, *subsystem, *subsystem_end;
+	char *number = p, *number_end;
 	uint64_t token;
 
 	number_end = p = field_end(p, end);
@@ -125,8 +125,9 @@ parse(struct request *r, char *p, char *end)
 		p = field_end(p + 1, end);		/* the time */
 	if (p == end)
 		return "fields are missing";
-	subsystem = p + 1;
-	subsystem_end = p = field_end(subsystem, end);
+	p++;
+	r->foreign = (size_t)(end - p) < sizeof(ours) - 1 || memcmp(p, ours, sizeof(ours) - 1) != 0;
+	p = r->foreign ? field_end(p, end) : p + sizeof(ours) - 2;
 	if (p == end)
 		return "fields are missing";
 	name = p + 1;
@@ -158,8 +159,6 @@ parse(struct request *r, char *p, char *end)
 	}
 	if (!version(number, (size_t)(number_end - number), &r->version))
 		return "its version is unknown";
-	r->foreign = (size_t)(subsystem_end - subsystem) != sizeof(ours) - 1 ||
-	    memcmp(subsystem, ours, sizeof(ours) - 1) != 0;
 	return NULL;
 }
 
@@ -169,7 +168,13 @@ request_parse(struct request *r, char *line, size_t len, bool whole)
 	static const char report[] = "report|", filter[] = "filter|", config[] = "config|";
 	const size_t head = sizeof(report) - 1;
 
-	memset(r, 0, offsetof(struct request, domain));
+	r->kind = LINE_STRANGE;
+	r->filter = r->holds_nul = r->foreign = false;
+	r->trouble = r->session = r->token = NULL;
+	r->event = NULL;
+	r->rest = NULL;
+	r->len = 0;
+	r->likely = NULL;
 	r->domain[0] = '\0';
 	if (len > 0 && line[len - 1] == '\r' && !is_data_line(line, len))
 		line[--len] = '\0';

@@ -182,5 +182,6 @@ sessions_renew(struct sessions *all, struct hold *h)
 				if (s->held == gone) {
 					held_unref(s->held);
 					s->held = hold_ref(h);
+					s->peer = NULL;
 				}
 }

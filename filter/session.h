@@ -26,6 +26,7 @@ struct session {
 	struct session *next;		/* in its bucket, or in the free list */
 	struct held *held;		/* settings; NULL: there were none */
 	struct addr client, listener;
+	const struct rule *peer;	/* of these settings, that the sender likely meets; or NULL */
 	bool authenticated;
 	bool tls_unknown;		/* link-tls made no sense: it may be any */
 	bool verifies;			/* its listener refuses clients without a good certificate */
