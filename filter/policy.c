@@ -300,7 +300,9 @@ domain_refuses(const struct scene *sc, struct verdict *v)
 
 	policy_effective(&sc->base, sc->domain, NULL, &own.eff);
 	judge_tls(&own, v);
-	if (v->reason != REASON_NONE && (by_domain(v->rule) || domain_limits(&own, v)))
+	/* a base's limit that counts by the domain's mode is what that mode asks */
+	if (v->reason != REASON_NONE && (by_domain(v->rule) || by_domain(own.eff.from[KEY_MODE]) ||
+	    domain_limits(&own, v)))
 		return true;
 	blame(v, REASON_NONE, NULL, KEY_MODE);		/* that was the base's */
 	of_cert = judge_cert(&own, v);

@@ -5,7 +5,7 @@
  */
 #include "policy_oracle.h"
 
-#define SETTINGS 600
+#define SETTINGS 6000
 #define SESSIONS 60
 
 static uint64_t seed = 20260101, state;
@@ -186,6 +186,33 @@ refuses(enum action a)
 	return a == ACT_REFUSE || a == ACT_DEFER;
 }
 
+/* Any rule of the settings, or none, as what the domains likely meet. */
+static const struct rule *
+guess(const struct settings *s)
+{
+	enum section sec = (enum section)draw(SEC_MAX);
+	size_t n = settings_count(s, sec);
+
+	return n == 0 || draw(8) == 0 ? NULL : settings_at(s, sec, draw((unsigned)n));
+}
+
+/* A guess of the caller's, right or wrong, changes nothing. */
+static bool
+same_with_guess(const struct settings *s, const struct facts *f, const struct verdict *v,
+    void (*decide)(const struct settings *, const struct facts *, struct verdict *))
+{
+	struct facts with = *f;
+	struct verdict got;
+
+	with.likely_peer = guess(s);
+	with.likely_domain = guess(s);
+	decide(s, &with, &got);
+	return got.action == v->action && got.reason == v->reason && got.counted == v->counted &&
+	    got.rule == v->rule && got.key == v->key && got.server == v->server &&
+	    got.listener == v->listener && got.client == v->client && got.domain == v->domain &&
+	    got.peer == v->peer && strcmp(got.reply, v->reply) == 0 && strcmp(got.detail, v->detail) == 0;
+}
+
 /* NULL, or what does not hold of this mail. */
 static const char *
 wrong(const struct settings *s, const struct trial *tr)
@@ -198,6 +225,8 @@ wrong(const struct settings *s, const struct trial *tr)
 
 	policy_mail(s, &at_mail, &m);
 	policy_rcpt(s, &tr->f, &r);
+	if (!same_with_guess(s, &at_mail, &m, policy_mail) || !same_with_guess(s, &tr->f, &r, policy_rcpt))
+		return "guessed rules";
 	if (!texts_fit(s, &at_mail, &m) || !texts_fit(s, &tr->f, &r))
 		return "texts";
 	if (m.action == ACT_LATER) {
