@@ -121,8 +121,11 @@ on_disconnect(struct filter *f, struct session *s, struct request *r)
 static bool
 on_greeting(struct filter *f, struct session *s, struct request *r)
 {
+	char host[NAME_SIZE];
+
 	(void)f;
-	(void)name_normal(r->rest, r->len, false, s->host);
+	(void)name_normal(r->rest, r->len, false, host);
+	session_keep(s, TEXT_HOST, host, strlen(host));
 	return true;
 }
 
@@ -131,7 +134,7 @@ on_identify(struct filter *f, struct session *s, struct request *r)
 {
 	(void)f;
 	(void)request_field(r);			/* HELO or EHLO */
-	keep(s->helo, sizeof(s->helo), r->rest, r->len);
+	session_keep(s, TEXT_HELO, r->rest, r->len);
 	return true;
 }
 
@@ -158,7 +161,7 @@ read_tls(struct session *s, struct request *r)
 		return false;
 	s->tls = minor < 3 ? (enum tls_version)(TLS_1_0 + minor) : TLS_1_3;
 	s->bits = n;
-	keep(s->cipher, sizeof(s->cipher), cipher, strlen(cipher));
+	session_keep(s, TEXT_CIPHER, cipher, strlen(cipher));
 	return true;
 }
 
@@ -193,14 +196,14 @@ fill_facts(struct filter *f, struct facts *facts, const struct session *s)
 {
 	facts->listener = s->listener;
 	facts->client = s->client;
-	facts->helo = s->helo;
+	facts->helo = session_text(s, TEXT_HELO);
 	facts->session = s->text;
 	facts->authenticated = s->authenticated;
 	facts->tls = s->tls;
-	facts->cipher = s->cipher;
+	facts->cipher = session_text(s, TEXT_CIPHER);
 	facts->bits = s->bits;
-	facts->sender = s->sender;
-	facts->sender_domain = s->sender_domain;
+	facts->sender = session_text(s, TEXT_SENDER);
+	facts->sender_domain = session_text(s, TEXT_SENDER_DOMAIN);
 	facts->recipient = facts->recipient_domain = "";
 	facts->likely_peer = s->peer;
 	facts->likely_domain = NULL;
@@ -238,11 +241,13 @@ event_domain(struct request *r)
 
 /* smtpd puts its own name behind an address without a domain, so that is where the mail goes. */
 static const char *
-domain_of(const struct session *s, const struct request *r)
+domain_of(const struct session *s, struct request *r)
 {
+	const char *host = session_text(s, TEXT_HOST);
+
 	if (r->domain[0] == '\0' && r->len > 0 &&
 	    (memchr(r->rest, '@', r->len) == NULL || r->rest[r->len - 1] == '@'))
-		return s->host;
+		keep(r->domain, sizeof(r->domain), host, strlen(host));
 	return r->domain;
 }
 
@@ -331,11 +336,10 @@ event_answer(struct filter *f, struct pending *p)
 static bool
 on_mail(struct filter *f, struct session *s, struct request *r)
 {
-	const char *domain;
+	const char *domain = domain_of(s, r);
 
-	keep(s->sender, sizeof(s->sender), r->rest, r->len);
-	domain = domain_of(s, r);
-	keep(s->sender_domain, sizeof(s->sender_domain), domain, strlen(domain));
+	session_keep(s, TEXT_SENDER, r->rest, r->len);
+	session_keep(s, TEXT_SENDER_DOMAIN, domain, strlen(domain));
 	s->peer = likely(f, s, r);
 	evidence_message(f, s);
 	answer_envelope(f, s, r, false, "", "");

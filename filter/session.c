@@ -3,6 +3,11 @@
 
 #include "session.h"
 
+static const uint16_t text_room[TEXT_MAX] = {	/* with the NUL */
+	[TEXT_CIPHER] = 64, [TEXT_HELO] = NAME_SIZE, [TEXT_HOST] = NAME_SIZE,
+	[TEXT_SENDER] = SESSION_ADDRESS, [TEXT_SENDER_DOMAIN] = NAME_SIZE
+};
+
 #define FIRST_BUCKETS 1024
 #define SLAB_SESSIONS 64
 
@@ -118,10 +123,9 @@ session_fetch(const struct sessions *all, uint64_t id)
 	if (s == NULL)
 		return;
 	__builtin_prefetch(s);
+	__builtin_prefetch(&s->authenticated);
 	__builtin_prefetch(&s->tls);
-	__builtin_prefetch(s->helo);
-	__builtin_prefetch(s->sender);
-	__builtin_prefetch(s->sender_domain);
+	__builtin_prefetch(s->texts + 64);
 }
 
 struct session *
@@ -135,7 +139,8 @@ session_open(struct sessions *all, uint64_t id)
 	if ((s = unused(all)) == NULL)
 		return NULL;
 	memset(s, 0, offsetof(struct session, text));
-	s->text[0] = s->cipher[0] = s->helo[0] = s->host[0] = s->sender[0] = s->sender_domain[0] = '\0';
+	s->text[0] = s->texts[0] = '\0';
+	s->used = 1;
 	s->id = id;
 	p = &all->bucket[place(id, all->buckets)];
 	s->next = *p;
@@ -157,6 +162,50 @@ session_close(struct sessions *all, uint64_t id)
 	all->free = s;
 	all->open--;
 }
+
+/* ---- texts ---- */
+
+/* Makes all of the room free that the other texts do not need. */
+static void
+close_up(struct session *s, enum text but)
+{
+	char old[TEXTS_SIZE];
+	uint16_t at;
+
+	memcpy(old, s->texts, s->used);
+	s->used = 1;
+	for (enum text t = 0; t < TEXT_MAX; t++) {
+		at = s->part[t].at;
+		s->part[t].at = 0;
+		if (t == but || at == 0)
+			continue;
+		s->part[t].room = (uint16_t)(strlen(old + at) + 1);
+		memcpy(s->texts + s->used, old + at, s->part[t].room);
+		s->part[t].at = s->used;
+		s->used = (uint16_t)(s->used + s->part[t].room);
+	}
+}
+
+void
+session_keep(struct session *s, enum text t, const char *text, size_t len)
+{
+	char *to;
+
+	if (len >= text_room[t])
+		len = text_room[t] - 1u;
+	if (s->part[t].at == 0 || len >= s->part[t].room) {
+		if (len >= sizeof(s->texts) - s->used)
+			close_up(s, t);
+		s->part[t].at = s->used;
+		s->part[t].room = (uint16_t)(len + 1);
+		s->used = (uint16_t)(s->used + len + 1);
+	}
+	to = s->texts + s->part[t].at;
+	memcpy(to, text, len);
+	to[len] = '\0';
+}
+
+/* ---- superseded settings ---- */
 
 static struct held *
 oldest(const struct sessions *all, const struct held *now)

@@ -21,6 +21,10 @@
 
 struct pending;
 
+/* The texts of a session; each is kept as far as it has room, cut at its end. */
+enum text { TEXT_CIPHER, TEXT_HELO, TEXT_HOST, TEXT_SENDER, TEXT_SENDER_DOMAIN, TEXT_MAX };
+#define TEXTS_SIZE (1 + 64 + NAME_SIZE + NAME_SIZE + SESSION_ADDRESS + NAME_SIZE)
+
 struct session {
 	uint64_t id;
 	struct session *next;		/* in its bucket, or in the free list */
@@ -40,14 +44,23 @@ struct session {
 	unsigned char fingerprint[32];	/* SHA-256 of the certificate's DER */
 	enum tls_version tls;
 	unsigned bits;
-	/* texts, from here on: a new session's are empty */
+	struct { uint16_t at, room; } part[TEXT_MAX];	/* of texts; at 0 there is none */
+	uint16_t used;
 	char text[17];			/* the id as smtpd wrote it */
-	char cipher[64];
-	char helo[NAME_SIZE];
-	char host[NAME_SIZE];		/* kept form of the name that smtpd greets with */
-	char sender[SESSION_ADDRESS];	/* for the log: cut at its end */
-	char sender_domain[NAME_SIZE];
+	/* one behind the other: those of most sessions fill two cache lines, not one each */
+	char texts[TEXTS_SIZE];
 };
+
+/*
+ * "" where it was not kept.  TEXT_HOST is the kept form of the name that smtpd
+ * greets with.  Good until a text of the session is kept next.
+ */
+static inline const char *
+session_text(const struct session *s, enum text t)
+{
+	return s->texts + s->part[t].at;
+}
+void session_keep(struct session *, enum text, const char *, size_t len);
 
 struct sessions {
 	struct session **bucket;

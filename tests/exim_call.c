@@ -252,8 +252,8 @@ read_whole(const char *dir, const char *name, const char *suffix)
 	size_t size = 0;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/%s%s", dir, name, suffix);
-	if ((f = fopen(path, "r")) == NULL || getdelim(&text, &size, '\0', f) == -1)
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s%s", dir, name, suffix) >= sizeof(path) ||
+	    (f = fopen(path, "r")) == NULL || getdelim(&text, &size, '\0', f) == -1)
 		die(path);
 	fclose(f);
 	return text;

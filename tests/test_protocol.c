@@ -161,8 +161,9 @@ sessions_come_and_go(void **state)
 			n += !open[k];
 			s = session_open(&all, id);
 			assert_non_null(s);
-			assert_true(s->id == id && s->helo[0] == '\0' && s->tls == TLS_NONE);
-			memset(s->helo, 'x', sizeof(s->helo));
+			assert_true(s->id == id && session_text(s, TEXT_HELO)[0] == '\0' &&
+			    s->tls == TLS_NONE);
+			session_keep(s, TEXT_HELO, "mail.example", 12);
 			open[k] = true;
 		} else {
 			n -= open[k];

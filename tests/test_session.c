@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "session.h"
 
 #define DOMAINS	20000		/* a megabyte of settings */
@@ -80,6 +82,37 @@ superseded_settings_are_bounded(void **state)
 	hold_free(&h);
 }
 
+/* Texts of random length, kept and kept again, beside places of their own. */
+static void
+texts_of_a_session(void **state)
+{
+	static const size_t most[TEXT_MAX] = { 63, NAME_SIZE - 1, NAME_SIZE - 1, SESSION_ADDRESS - 1, NAME_SIZE - 1 };
+	char beside[TEXT_MAX][400] = { "" }, text[400];
+	struct sessions all;
+	struct session *s = NULL;
+	unsigned random = 1;
+
+	(void)state;
+	assert_true(sessions_init(&all));
+	for (unsigned i = 0; i < 200000; i++) {
+		random = random * 1664525 + 1013904223;
+		enum text t = (enum text)((random >> 16) % TEXT_MAX);
+		size_t len = (random >> 8) % ((random >> 28) < 3 ? 400 : 30);
+
+		if (i % 50 == 0) {
+			s = session_open(&all, 7);
+			assert_non_null(s);
+			memset(beside, 0, sizeof(beside));
+		}
+		memset(text, 'a' + (int)(i % 26), len);
+		session_keep(s, t, text, len);
+		(void)snprintf(beside[t], sizeof(beside[t]), "%.*s", (int)(len < most[t] ? len : most[t]), text);
+		for (t = 0; t < TEXT_MAX; t++)
+			assert_string_equal(session_text(s, t), beside[t]);
+	}
+	sessions_free(&all);
+}
+
 static int
 make_dir(void **state)
 {
@@ -103,6 +136,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(texts_of_a_session),
 		cmocka_unit_test_setup_teardown(superseded_settings_are_bounded, make_dir, remove_dir),
 	};
 
