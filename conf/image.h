@@ -1,6 +1,6 @@
 /*
  * How the settings lie in memory, for conf/build.c, which makes an image, and
- * conf/settings.c, which reads it.  Nobody else includes this but the tests
+ * conf/settings*.c, which read it.  Nobody else includes this but the tests
  * and whoever keeps images in files.
  *
  *   struct image | struct rule [nrules] | uint32_t slot [nslots] | pool

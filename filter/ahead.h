@@ -12,6 +12,6 @@
 #include "protocol.h"
 #include "request.h"
 
-void ahead_of(struct filter *, struct request *, size_t n);
+void ahead_of(const struct filter *, struct request *, size_t n);
 
 #endif

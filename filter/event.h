@@ -1,6 +1,7 @@
 /*
- * The events of the filter protocol, one table; for protocol.c, which takes the
- * lines apart, and event.c, which acts on them, only.
+ * The events of the filter protocol, one table; for request.c, which takes the
+ * lines apart, protocol.c and ahead.c, which go through them, and event.c, which
+ * acts on them, only.
  *
  * To have another event, add its line to the table.
  */

@@ -1,7 +1,7 @@
 /*
- * What the three files of the decision share: policy.c finds the rules and
- * decides, policy_cert.c judges a client certificate, policy_text.c words the
- * outcome.  Nobody else includes this.
+ * What the four files of the decision share: policy.c finds the rules and
+ * decides, policy_values.c weighs what they say, policy_cert.c judges a client
+ * certificate, policy_text.c words the outcome.  Nobody else includes this.
  */
 #ifndef TLSWARD_FILTER_POLICY_INT_H
 #define TLSWARD_FILTER_POLICY_INT_H
@@ -16,6 +16,10 @@ struct scene {
 	const struct rule *peer, *domain;	/* NULL: none matches, or not this phase */
 	struct effective base, eff;
 };
+
+/* The base of these rules; any may be NULL. */
+void policy_base_of(const struct rule *server, const struct rule *listener,
+    const struct rule *client, struct effective *);
 
 /*
  * One thing that a client certificate has to satisfy.  A pin that matches is

@@ -4,7 +4,7 @@
 #include "event.h"
 #include "evidence.h"
 
-#define PROTOCOL_TURN 32		/* lines that are looked at before the first is acted on */
+#define PROTOCOL_TURN 64		/* lines that are looked at before the first is acted on */
 
 /* ---- answers ---- */
 

@@ -174,7 +174,7 @@ request_parse(struct request *r, char *line, size_t len, bool whole)
 	r->event = NULL;
 	r->rest = NULL;
 	r->len = 0;
-	r->likely = NULL;
+	r->likely = r->peer = NULL;
 	r->domain[0] = '\0';
 	if (len > 0 && line[len - 1] == '\r' && !is_data_line(line, len))
 		line[--len] = '\0';

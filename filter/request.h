@@ -40,8 +40,9 @@ struct request {
 	uint64_t id;			/* the session's number */
 	char *rest;			/* the parameters, still joined; NULL: there are none */
 	size_t len;
-	uint64_t hash;			/* of the domain, and the rule that it will likely meet: ahead.c */
-	const struct rule *likely;
+	/* by ahead.c: the domain's hash, the rule that it will likely meet, and the session's peer */
+	uint64_t hash;
+	const struct rule *likely, *peer;
 	char domain[NAME_SIZE];		/* of the address that it is about; "": none known */
 };
 
