@@ -215,21 +215,6 @@ build_item(struct build *b, const void *item, size_t len)
 
 /* ---- the image ---- */
 
-static void
-fill_slot(uint32_t *slots, uint32_t nslots, uint32_t mask, const struct rule *r,
-    const char *name, uint32_t index)
-{
-	uint64_t x = hash_start(r->section);
-	uint32_t i;
-
-	for (size_t n = strlen(name); n-- > 0;)
-		x = hash_step(x, (unsigned char)name[n]);
-	x = hash_end(x);
-	for (i = (uint32_t)x & (nslots - 1); slots[i] != 0;)
-		i = (i + 1) & (nslots - 1);
-	slots[i] = slot_tag(x, mask) | (index + 1);
-}
-
 /*
  * Makes the rules gathered so far the beginning of an image: room for the
  * hash, at first in no order, is behind them, the pool stays where it is.
@@ -237,34 +222,19 @@ fill_slot(uint32_t *slots, uint32_t nslots, uint32_t mask, const struct rule *r,
 static bool
 make_head(struct build *b)
 {
-	struct image *h;
-	uint32_t nslots = 8;
-	size_t slots = sizeof(*h) + b->nrules * sizeof(struct rule), len;
+	struct image lay, *h;
 
-	while (nslots / 2 < b->nrules)
-		nslots *= 2;
-	len = slots + nslots * sizeof(uint32_t);
-	if (len + b->len > UINT32_MAX) {
+	if (!image_lay_out(&lay, b->nrules, b->len)) {
 		b->error = EFBIG;
 		return false;
 	}
-	if ((h = realloc(b->head, len)) == NULL) {
+	if ((h = realloc(b->head, lay.pool)) == NULL) {
 		b->error = ENOMEM;
 		return false;
 	}
+	*h = lay;
 	b->head = h;
 	b->rule = (void *)(h + 1);
-	memset(h, 0, sizeof(*h));
-	memcpy(h->magic, IMAGE_MAGIC, sizeof(h->magic));
-	memcpy(h->version, TLSWARD_VERSION, strnlen(TLSWARD_VERSION, sizeof(h->version)));
-	h->layout = IMAGE_LAYOUT;
-	h->rule_size = sizeof(struct rule);
-	h->length = len + b->len;
-	h->rules = sizeof(*h);
-	h->slots = (uint32_t)slots;
-	h->nslots = nslots;
-	h->pool = (uint32_t)len;
-	h->pool_len = (uint32_t)b->len;
 	return true;
 }
 
@@ -296,15 +266,12 @@ static void
 fill_image(struct build *b, build_twice *twice, void *arg)
 {
 	struct image *h = b->head;
-	uint32_t *slots = (void *)((char *)h + h->slots), mask;
+	uint32_t *slots = (void *)((char *)h + h->slots);
 
 	rank_rules(b->rule, b->nrules, b->pool, slots, h->section, twice, arg);
 	permute(b->rule, slots, b->nrules);
 	h->nrules = h->section[SEC_MAX - 1].first + h->section[SEC_MAX - 1].count;
-	mask = slot_mask(h->nrules);
-	memset(slots, 0, h->nslots * sizeof(*slots));
-	for (uint32_t i = 0; i < h->nrules; i++)
-		fill_slot(slots, h->nslots, mask, &b->rule[i], b->pool + b->rule[i].name, i);
+	image_index(h, b->rule, b->pool, slots);
 	image_summarise(h, b->rule, b->pool);
 }
 

@@ -85,7 +85,7 @@ check(const struct edit_file *f, const char *path, const struct settings *known,
 
 	file_identity(&f->st, &id);
 	if (known != NULL && file_id_equal(&id, settings_id(known)))
-		s = edit_quick(known, path, plan, f->text, f->len, text, len);
+		s = edit_quick(known, path, f->text, f->len, text, len);
 	if (s == NULL)
 		s = settings_parse(text, len, path, NULL, false, complain, &c);
 	if (s == NULL) {

@@ -71,9 +71,8 @@ enum edit_status edit_apply(const char *path, const struct edit *, size_t n,
 
 /*
  * The same by who has what the file said when it was read last (NULL: has not).
- * If it says so still, and only the value of one scalar is another, settings
- * of 100,000 rules are copied and that value put in, rather than all parsed again:
- * what comes of it is the same.
+ * If it says so still, only the sections that change are parsed, and their rules
+ * put among the 100,000 others: what comes of it is the same.
  */
 enum edit_status edit_apply_known(const char *path, const struct settings *known,
     const struct edit *, size_t n, struct edit_result *res);

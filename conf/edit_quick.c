@@ -1,147 +1,115 @@
-#include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
 #include "edit_quick.h"
-#include "image.h"
 #include "read.h"
+#include "reader.h"
+#include "splice.h"
 
-#define LINE_SIZE 256		/* more than the reader takes */
+#define PART 8			/* a larger part of the text than one in so many is not worth it */
+#define SMALL (4u << 10)	/* octets that are, whatever the text has */
+#define BLOCK 4096
 
-/* The offset of a line, counted from 1; len: there is no such. */
+/* Where two texts differ, from one section's header to another's, or to the end. */
+struct region {
+	size_t start, a_end, b_end;
+};
+
 static size_t
-line_start(const char *text, size_t len, unsigned line)
+common_start(const char *a, const char *b, size_t n)
 {
-	const char *nl;
 	size_t at = 0;
 
-	for (; line > 1; line--) {
-		if ((nl = memchr(text + at, '\n', len - at)) == NULL)
-			return len;
-		at = (size_t)(nl - text) + 1;
-	}
+	while (n - at >= BLOCK && memcmp(a + at, b + at, BLOCK) == 0)
+		at += BLOCK;
+	while (at < n && a[at] == b[at])
+		at++;
 	return at;
 }
 
+/* Of the n octets before a and b. */
 static size_t
-line_length(const char *text, size_t len, size_t at)
+common_end(const char *a, const char *b, size_t n)
 {
-	const char *nl = memchr(text + at, '\n', len - at);
+	size_t at = 0;
 
-	return nl != NULL ? (size_t)(nl - text) - at : len - at;
+	while (n - at >= BLOCK && memcmp(a - at - BLOCK, b - at - BLOCK, BLOCK) == 0)
+		at += BLOCK;
+	while (at < n && a[-1 - (ssize_t)at] == b[-1 - (ssize_t)at])
+		at++;
+	return at;
 }
 
-/* Are the texts the same but for that line?  Then *at is where it begins. */
-static bool
-differ_in_line(const char *a, size_t a_len, const char *b, size_t b_len, unsigned line,
-    size_t *at)
+/*
+ * A line that begins with '[' is a section's header, and what stands before that
+ * means nothing to the reader any more.
+ */
+static void
+find_region(struct region *r, const char *a, size_t a_len, const char *b, size_t b_len)
 {
-	size_t from = line_start(a, a_len, line), a_end, b_end;
+	size_t least = a_len < b_len ? a_len : b_len, same = common_start(a, b, least);
+	size_t rest = common_end(a + a_len, b + b_len, least - same);
+	const char *p = a + same;
 
-	if (from >= a_len || from >= b_len || memcmp(a, b, from) != 0)
-		return false;
-	a_end = from + line_length(a, a_len, from);
-	b_end = from + line_length(b, b_len, from);
-	*at = from;
-	return a_len - a_end == b_len - b_end && memcmp(a + a_end, b + b_end, a_len - a_end) == 0;
+	while ((p = memrchr(a, '[', (size_t)(p - a))) != NULL && p != a && p[-1] != '\n')
+		;
+	r->start = p != NULL ? (size_t)(p - a) : 0;
+	p = memmem(a + a_len - rest, rest, "\n[", 2);
+	r->a_end = p != NULL ? (size_t)(p - a) + 1 : a_len;
+	r->b_end = b_len - (a_len - r->a_end);
 }
 
-/* What the reader takes from a line of that section: the value of k and nothing else. */
-static bool
-line_value(const struct edit_target *t, enum key k, const char *line, size_t len, uint32_t *value)
+static unsigned
+lines(const char *text, size_t len)
 {
-	/* so that no rule asks in vain for TLS */
-	static const char server[] = "[server]\nmode = offer\n";
-	char text[sizeof(server) + NAME_SIZE + 16 + 1 + LINE_SIZE + 1], head[NAME_SIZE + 16];
-	const struct rule *r;
-	struct settings *s;
-	bool good;
-	int n;
+	unsigned n = 0;
 
-	if (len > LINE_SIZE)
-		return false;
-	n = snprintf(text, sizeof(text) - LINE_SIZE - 1, "%s%s\n",
-	    t->section == SEC_SERVER ? "" : server,
-	    edit_section_text(t->section, t->name, head));
-	if (n < 0 || (size_t)n >= sizeof(text) - LINE_SIZE - 1)
-		return false;
-	memcpy(text + n, line, len);
-	text[(size_t)n + len] = '\n';
-	if ((s = settings_parse(text, (size_t)n + len + 1, "", NULL, false, NULL, NULL)) == NULL)
-		return false;
-	r = settings_find(s, t->section, t->name);
-	good = r != NULL && r->set == 1u << k;
-	if (good)
-		*value = scalar_get(r, scalar_slot(k));
-	settings_free(s);
-	return good;
+	for (size_t i = 0; i < len; i++)
+		n += text[i] == '\n';
+	return n;
 }
 
-/* A copy with another value there; NULL: out of memory, or of another path. */
 static struct settings *
-copy_with(const struct settings *known, const char *path, const struct rule *rule, enum key k,
-    uint32_t value, uint64_t generation)
+splice(const struct settings *known, const struct region *r, const char *a, const char *b,
+    size_t b_len, struct problems *ps)
 {
-	struct settings *s;
-	struct image *h;
-	struct rule *r;
-	size_t len;
+	unsigned from = 1 + lines(a, r->start);
+	unsigned a_lines = lines(a + r->start, r->a_end - r->start);
+	unsigned b_lines = lines(b + r->start, r->b_end - r->start);
+	struct settings *s = NULL, *piece;
 
-	if ((h = settings_image(known, &len)) == NULL)
-		return NULL;
-	r = (void *)((char *)h + h->rules);
-	scalar_put(&r[rule - known->rules], scalar_slot(k), value);
-	image_summarise(h, r, (const char *)h + h->pool);
-	h->generation = generation;
-	memset(&h->id, 0, sizeof(h->id));
-	if ((s = settings_adopt(h, len)) == NULL)
-		free(h);
-	else if (strcmp(settings_path(s), path) != 0) {
-		settings_free(s);
-		s = NULL;
-	}
+	piece = reader_piece(b + r->start, r->b_end - r->start, from, ps);
+	if (piece != NULL && ps->found[SEV_ERROR] == 0)
+		s = settings_splice(known, piece, from, r->b_end < b_len ? from + a_lines : UINT_MAX,
+		    b_lines - a_lines, settings_digest(b, b_len));
+	settings_free(piece);
+	if (s != NULL)
+		settings_check(s, false, ps);
 	return s;
 }
 
-static bool
-sound(const struct settings *s)
-{
-	struct problems *ps = calloc(1, sizeof(*ps));
-	bool good;
-
-	if (ps == NULL)
-		return false;
-	settings_check(s, false, ps);
-	good = problems_tell(ps, "", NULL, NULL);
-	free(ps);
-	return good;
-}
-
 struct settings *
-edit_quick(const struct settings *known, const char *path, const struct edit_plan *plan,
-    const char *before, size_t before_len, const char *text, size_t len)
+edit_quick(const struct settings *known, const char *path, const char *before,
+    size_t before_len, const char *text, size_t len)
 {
-	const struct edit_target *t = plan->target;
-	const struct rule *r;
+	struct problems *ps;
 	struct settings *s;
-	uint32_t value;
-	size_t at;
-	enum key k;
+	struct region r;
 
-	if (plan->n != 1 || t->remove || t->unset != 0 || t->set == 0 || (t->set & (t->set - 1)) != 0)
+	if (strcmp(settings_path(known), path) != 0)
 		return NULL;
-	k = (enum key)__builtin_ctz(t->set);
-	r = settings_find(known, t->section, t->name);
-	if (scalar_slot(k) == RULE_SCALARS || !rule_sets(r, k) ||
+	find_region(&r, before, before_len, text, len);
+	if ((r.a_end > r.b_end ? r.a_end : r.b_end) - r.start > SMALL + len / PART ||
 	    settings_generation(known) != settings_digest(before, before_len) ||
-	    !differ_in_line(before, before_len, text, len, settings_line(known, r, k), &at) ||
-	    !line_value(t, k, text + at, line_length(text, len, at), &value))
+	    (ps = calloc(1, sizeof(*ps))) == NULL)
 		return NULL;
-	s = copy_with(known, path, r, k, value, settings_digest(text, len));
-	if (s != NULL && !sound(s)) {
+	s = splice(known, &r, before, text, len, ps);
+	if (!problems_tell(ps, "", NULL, NULL)) {
 		settings_free(s);
 		s = NULL;
 	}
+	free(ps);
 	return s;
 }

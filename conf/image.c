@@ -53,6 +53,58 @@ image_summarise(struct image *h, const struct rule *rule, const char *pool)
 		summarise(h, &rule[i], pool);
 }
 
+bool
+image_lay_out(struct image *h, size_t nrules, size_t pool_len)
+{
+	uint32_t nslots = 8;
+	uint64_t slots = sizeof(*h) + (uint64_t)nrules * sizeof(struct rule), pool;
+
+	if (nrules > UINT32_MAX / sizeof(struct rule))
+		return false;
+	while (nslots / 2 < nrules)
+		nslots *= 2;
+	pool = slots + (uint64_t)nslots * sizeof(uint32_t);
+	if (pool + pool_len > UINT32_MAX)
+		return false;
+	memset(h, 0, sizeof(*h));
+	memcpy(h->magic, IMAGE_MAGIC, sizeof(h->magic));
+	memcpy(h->version, TLSWARD_VERSION, strnlen(TLSWARD_VERSION, sizeof(h->version)));
+	h->layout = IMAGE_LAYOUT;
+	h->rule_size = sizeof(struct rule);
+	h->length = pool + pool_len;
+	h->rules = sizeof(*h);
+	h->slots = (uint32_t)slots;
+	h->nslots = nslots;
+	h->pool = (uint32_t)pool;
+	h->pool_len = (uint32_t)pool_len;
+	return true;
+}
+
+static void
+fill_slot(uint32_t *slots, uint32_t nslots, uint32_t mask, const struct rule *r,
+    const char *name, uint32_t index)
+{
+	uint64_t x = hash_start(r->section);
+	uint32_t i;
+
+	for (size_t n = strlen(name); n-- > 0;)
+		x = hash_step(x, (unsigned char)name[n]);
+	x = hash_end(x);
+	for (i = (uint32_t)x & (nslots - 1); slots[i] != 0;)
+		i = (i + 1) & (nslots - 1);
+	slots[i] = slot_tag(x, mask) | (index + 1);
+}
+
+void
+image_index(const struct image *h, const struct rule *rule, const char *pool, uint32_t *slots)
+{
+	const uint32_t mask = slot_mask(h->nrules);
+
+	memset(slots, 0, h->nslots * sizeof(*slots));
+	for (uint32_t i = 0; i < h->nrules; i++)
+		fill_slot(slots, h->nslots, mask, &rule[i], pool + rule[i].name, i);
+}
+
 static bool
 part_inside(const struct image *h, uint64_t start, uint64_t n, uint64_t size)
 {

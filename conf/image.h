@@ -185,6 +185,13 @@ texts_before(uint32_t set, unsigned k)
 	return keys_before(set, k) & ~scalars;
 }
 
+/*
+ * A head for so many rules, and a pool of so many octets, that has no rules yet;
+ * false: too large.  The head, rules and slots take as many octets as h->pool says.
+ */
+bool image_lay_out(struct image *, size_t nrules, size_t pool_len);
+/* The hash of the h->nrules rules; their names are inside the pool. */
+void image_index(const struct image *, const struct rule *, const char *pool, uint32_t *slots);
 /* Fills in what the head says of all rules of a section; its pool_len is known by then. */
 void image_summarise(struct image *, const struct rule *, const char *pool);
 

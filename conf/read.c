@@ -265,15 +265,38 @@ settings_warn(const struct settings *s, read_report *report, void *arg)
 	free(ps);
 }
 
+/* All lines of the text, from next on. */
+static void
+take_lines(struct reader *r)
+{
+	static const char bom[] = "\xef\xbb\xbf";
+	int rc;
+
+	if (r->end - r->next >= 3 && memcmp(r->next, bom, 3) == 0)
+		r->next += 3;
+	rc = ini_parse_stream(next_line, r, reader_key, r);
+	reader_end_key(r);
+	if (rc != 0 && r->problems->found[SEV_ERROR] == 0 &&
+	    (r->source == NULL || r->source->error == 0))
+		problem(r->problems, SEV_ERROR, rc > 0 ? (unsigned)rc : 0, "is no INI file");
+}
+
+static struct settings *
+finish(struct reader *r, const char *path, const struct file_id *id, uint64_t generation)
+{
+	struct settings *s = build_finish(r->build, path, id, generation, section_twice, r->problems);
+
+	if (s == NULL)
+		problem(r->problems, SEV_ERROR, 0, "cannot be kept in memory: %s", strerror(errno));
+	return s;
+}
+
 struct settings *
 reader_parse(const char *text, size_t len, struct source *source, const char *path,
     const struct file_id *id, bool warn, struct problems *ps)
 {
-	static const char bom[] = "\xef\xbb\xbf";
 	struct reader r = { .key = KEY_MAX, .section = SEC_MAX };
 	struct settings *s = NULL;
-	uint64_t generation;
-	int rc;
 
 	if ((r.build = build_new(len)) == NULL) {
 		problem(ps, SEV_ERROR, 0, "out of memory");
@@ -287,25 +310,33 @@ reader_parse(const char *text, size_t len, struct source *source, const char *pa
 		r.next = text;
 		r.end = text + len;
 	}
-	if (r.end - r.next >= 3 && memcmp(r.next, bom, 3) == 0)
-		r.next += 3;
-	rc = ini_parse_stream(next_line, &r, reader_key, &r);
-	reader_end_key(&r);
+	take_lines(&r);
 	if (source != NULL && source->error != 0)
 		goto out;
-	if (rc != 0 && ps->found[SEV_ERROR] == 0)
-		problem(ps, SEV_ERROR, rc > 0 ? (unsigned)rc : 0, "is no INI file");
 	/* a file that was cut to nothing would take all rules away */
 	if (!r.begun && ps->found[SEV_ERROR] == 0)
 		problem(ps, SEV_ERROR, 0, "%s: write the section that every file has, `[server]` "
 		    "at least", r.line == 0 ? "is empty" : "has no section");
-	generation = source != NULL ? digest_end(source->digest) : settings_digest(text, len);
-	s = build_finish(r.build, path, id, generation, section_twice, ps);
-	if (s == NULL)
-		problem(ps, SEV_ERROR, 0, "cannot be kept in memory: %s", strerror(errno));
-	else
+	s = finish(&r, path, id, source != NULL ? digest_end(source->digest) :
+	    settings_digest(text, len));
+	if (s != NULL)
 		settings_check(s, warn, ps);
 out:
+	build_free(r.build);
+	return s;
+}
+
+struct settings *
+reader_piece(const char *text, size_t len, unsigned line, struct problems *ps)
+{
+	struct reader r = { .next = text, .end = text + len, .problems = ps, .line = line - 1,
+	    .key = KEY_MAX, .section = SEC_MAX };
+	struct settings *s;
+
+	if ((r.build = build_new(len)) == NULL)
+		return NULL;
+	take_lines(&r);
+	s = finish(&r, "", NULL, 0);
 	build_free(r.build);
 	return s;
 }

@@ -67,6 +67,12 @@ struct file_id;
 /* As settings_parse; source has nothing in it yet, and text is NULL then. */
 struct settings *reader_parse(const char *text, size_t len, struct source *source,
     const char *path, const struct file_id *id, bool warn, struct problems *ps);
+/*
+ * What some lines of a text say that begin with a section's header, or with the
+ * text; line: where they begin.  Nothing is checked beyond single lines.  NULL: out
+ * of memory.
+ */
+struct settings *reader_piece(const char *text, size_t len, unsigned line, struct problems *);
 
 /* libinih's white space. */
 static inline bool

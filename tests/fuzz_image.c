@@ -3,9 +3,10 @@
  * octet says how: the whole (odd), or good settings' with edits of four octets
  * each: where (three, little-endian) and what.  However it was made, asking
  * it reads nothing outside, and decisions by it keep to their form; nor do its
- * warnings and the copy with another value that a change makes of it.
+ * warnings and what a change makes of it.
  */
 #include "edit_quick.h"
+#include "edit_text.h"
 #include "fuzz_settings.h"
 
 /* A forger keeps the head as it is looked for. */
@@ -45,11 +46,12 @@ warned(void *arg, enum severity severity, const char *path, unsigned line, const
 	must(severity <= SEV_WARNING && *text != '\0');
 }
 
-/* One of the settings that the text has. */
+/* One change of what the text has. */
 static void
-change(const struct settings *s, enum section sec, const char *name, enum key k, const char *value)
+change(const struct settings *s, enum edit_op op, enum section sec, const char *name, enum key k,
+    const char *value)
 {
-	struct edit e = { .op = EDIT_SET, .section = sec, .name = name, .key = k, .value = value };
+	struct edit e = { .op = op, .section = sec, .name = name, .key = k, .value = value };
 	const size_t len = sizeof(fuzz_text) - 1;
 	struct settings *q = NULL;
 	struct edit_plan plan;
@@ -58,7 +60,7 @@ change(const struct settings *s, enum section sec, const char *name, enum key k,
 
 	must(edit_plan(&plan, &e, 1, why) == EDIT_OK);
 	must(edit_text(fuzz_text, len, &plan, &text, &size, why) == EDIT_OK);
-	if ((q = edit_quick(s, settings_path(s), &plan, fuzz_text, len, text, size)) != NULL) {
+	if ((q = edit_quick(s, settings_path(s), fuzz_text, len, text, size)) != NULL) {
 		(void)ask(q);
 		settings_warn(q, warned, NULL);
 	}
@@ -98,10 +100,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)ask(s);
 	decide(s);
 	settings_warn(s, warned, NULL);
-	change(s, SEC_SERVER, "", KEY_MODE, "require");
-	change(s, SEC_LISTENER, "10.1.2.3:25", KEY_MODE, "offer");
-	change(s, SEC_CLIENT, "10.0.0.0/8", KEY_MODE, "offer");
-	change(s, SEC_PEER, "b.example", KEY_MATCH_CN, "no");
+	change(s, EDIT_SET, SEC_SERVER, "", KEY_MODE, "require");
+	change(s, EDIT_SET, SEC_LISTENER, "10.1.2.3:25", KEY_MODE, "offer");
+	change(s, EDIT_UNSET, SEC_CLIENT, "10.0.0.0/8", KEY_MODE, NULL);
+	change(s, EDIT_SET, SEC_PEER, "b.example", KEY_CERT_NAMES, "z.example");
+	change(s, EDIT_SET, SEC_PEER, "c.example", KEY_MODE, "require");
+	change(s, EDIT_REMOVE, SEC_PEER, "b.example", KEY_MODE, NULL);
 	settings_free(s);
 	return 0;
 }

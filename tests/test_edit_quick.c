@@ -1,4 +1,5 @@
 /* Settings of a changed text without parsing it: the same octets as by parsing, or none. */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -9,20 +10,15 @@
 #include <cmocka.h>
 
 #include "edit_quick.h"
+#include "edit_text.h"
 #include "image.h"
 #include "read.h"
+#include "splice.h"
+#include "ask_settings.h"
+#include "random_ini.h"
 
 #define PATH "/etc/tlsward/tlsward.ini"
 #define ROUNDS 4000
-
-static uint32_t state = 1;
-
-static uint32_t
-any(uint32_t n)
-{
-	state = state * 1664525u + 1013904223u;
-	return (state >> 8) % n;
-}
 
 static struct settings *
 parse(const char *text, size_t len)
@@ -51,12 +47,30 @@ assert_same(const struct settings *a, const struct settings *b)
 	free(ib);
 }
 
-/* What is changed by the edits; NULL: it cannot be.  *quick: it was not parsed. */
+/* The text becomes another.  False: that has errors.  *quick: it was not parsed whole. */
+static bool
+becomes(const char *text, const struct settings *known, const char *path, const char *next,
+    bool *quick)
+{
+	struct settings *p = parse(next, strlen(next));
+	struct settings *q = edit_quick(known, path, text, strlen(text), next, strlen(next));
+	bool good = p != NULL;
+
+	*quick = q != NULL;
+	if (q != NULL) {
+		assert_non_null(p);
+		assert_same(q, p);
+	}
+	settings_free(q);
+	settings_free(p);
+	return good;
+}
+
+/* What is changed by the edits; NULL: it cannot be. */
 static char *
 changed(const char *text, const struct settings *known, const char *path,
     const struct edit *edits, size_t n, bool *quick)
 {
-	struct settings *q, *p;
 	struct edit_plan plan;
 	char why[EDIT_WHY], *out = NULL;
 	size_t len;
@@ -64,34 +78,33 @@ changed(const char *text, const struct settings *known, const char *path,
 	*quick = false;
 	if (edit_plan(&plan, edits, n, why) == EDIT_OK &&
 	    edit_text(text, strlen(text), &plan, &out, &len, why) == EDIT_OK) {
-		p = parse(out, len);
-		q = edit_quick(known, path, &plan, text, strlen(text), out, len);
-		*quick = q != NULL;
-		if (q != NULL) {
-			assert_non_null(p);
-			assert_same(q, p);
-		}
-		if (p == NULL) {
+		assert_non_null(out = realloc(out, len + 1));
+		out[len] = '\0';
+		if (!becomes(text, known, path, out, quick)) {
 			free(out);
 			out = NULL;
 		}
-		settings_free(q);
-		settings_free(p);
 	}
 	edit_plan_free(&plan);
 	return out;
 }
 
 static bool
-quick_one(const char *text, const char *path, struct edit e)
+quick_all(const char *text, const char *path, const struct edit *e, size_t n)
 {
 	struct settings *known = parse(text, strlen(text));
 	bool quick;
 
 	assert_non_null(known);
-	free(changed(text, known, path, &e, 1, &quick));
+	free(changed(text, known, path, e, n, &quick));
 	settings_free(known);
 	return quick;
+}
+
+static bool
+quick_one(const char *text, const char *path, struct edit e)
+{
+	return quick_all(text, path, &e, 1);
 }
 
 /* ---- single cases ---- */
@@ -100,7 +113,7 @@ static const char plain[] =
     "\xef\xbb\xbf; all of it\r\n"
     "[server]\r\nmode=offer ; a comment\r\nmin_bits : 112\r\n\r\n"
     "[ca c]\r\nfile = /c.pem\r\npurpose = any\r\n\r\n"
-    "[domain \xc3\xa4.example]\r\nMODE = none\r\nmode = require\r\nca = c\r\n"
+    "[domain \xc3\xa4.example]\r\n;ODE = none\r\nmode = require\r\nca = c\r\n"
     "[peer p.example]\r\ncert_names = a.example,\r\n b.example\r\nmin_tls = 1.2\r\n"
     "[client 192.0.2.0/24]\r\nmode = require\r\nclient_cert = request\r\n"
     "[listener [2001:db8::1]:25]\r\nverifies = yes\r\n"
@@ -109,21 +122,43 @@ static const char plain[] =
 static void
 taken(void **arg)
 {
-	char text[sizeof(plain)], *upper;
+	const struct edit row[] = {
+		{ .op = EDIT_ADD, .section = SEC_PEER, .name = "q.example" },
+		set(SEC_PEER, "q.example", KEY_MODE, "require"),
+		set(SEC_PEER, "q.example", KEY_CA, "c"),
+		set(SEC_PEER, "q.example", KEY_CERT_NAMES, ".q.example, r.example"),
+	};
+	const struct edit unset = { .op = EDIT_UNSET, .section = SEC_PEER, .name = "p.example",
+	    .key = KEY_CERT_NAMES };
+	const struct edit away = { .op = EDIT_REMOVE, .section = SEC_CLIENT, .name = "192.0.2.0/24" };
 
 	(void)arg;
-	memcpy(text, plain, sizeof(plain));
-	upper = strstr(text, "MODE = none");
-	memcpy(upper, ";ODE", 4);
-	assert_true(quick_one(text, PATH, set(SEC_SERVER, "", KEY_MODE, "require")));
-	assert_true(quick_one(text, PATH, set(SEC_SERVER, "", KEY_MIN_BITS, "256")));
-	assert_true(quick_one(text, PATH, set(SEC_DOMAIN, "xn--4ca.example", KEY_MODE, "none")));
-	assert_true(quick_one(text, PATH, set(SEC_PEER, "p.example", KEY_MIN_TLS, "1.3")));
-	assert_true(quick_one(text, PATH, set(SEC_CLIENT, "192.0.2.0/24", KEY_CLIENT_CERT, "none")));
-	assert_true(quick_one(text, PATH, set(SEC_LISTENER, "[2001:db8::1]:25", KEY_VERIFIES, "no")));
-	assert_true(quick_one(text, PATH, set(SEC_AGENT, "", KEY_NOTIFY_RATE, "1")));
+	/* scalars that are there */
+	assert_true(quick_one(plain, PATH, set(SEC_SERVER, "", KEY_MODE, "require")));
+	assert_true(quick_one(plain, PATH, set(SEC_SERVER, "", KEY_MIN_BITS, "256")));
+	assert_true(quick_one(plain, PATH, set(SEC_DOMAIN, "xn--4ca.example", KEY_MODE, "none")));
+	assert_true(quick_one(plain, PATH, set(SEC_PEER, "p.example", KEY_MIN_TLS, "1.3")));
+	assert_true(quick_one(plain, PATH, set(SEC_CLIENT, "192.0.2.0/24", KEY_CLIENT_CERT, "none")));
+	assert_true(quick_one(plain, PATH, set(SEC_LISTENER, "[2001:db8::1]:25", KEY_VERIFIES, "no")));
+	assert_true(quick_one(plain, PATH, set(SEC_AGENT, "", KEY_NOTIFY_RATE, "1")));
 	/* what is so already */
-	assert_true(quick_one(text, PATH, set(SEC_SERVER, "", KEY_MODE, "offer")));
+	assert_true(quick_one(plain, PATH, set(SEC_SERVER, "", KEY_MODE, "offer")));
+	/* a key that was not there, a text, lists, one that goes */
+	assert_true(quick_one(plain, PATH, set(SEC_SERVER, "", KEY_STATE_DIR, "/var/x")));
+	assert_true(quick_one(plain, PATH, set(SEC_DOMAIN, "xn--4ca.example", KEY_MIN_TLS, "1.3")));
+	assert_true(quick_one(plain, PATH, set(SEC_PEER, "p.example", KEY_CA, "c")));
+	assert_true(quick_one(plain, PATH, set(SEC_PEER, "p.example", KEY_CERT_NAMES, "z.example")));
+	assert_true(quick_one(plain, PATH, set(SEC_CA, "c", KEY_CRL, "/crl.pem")));
+	assert_true(quick_one(plain, PATH, set(SEC_AGENT, "", KEY_EXPIRY_DAYS, "30, 7")));
+	assert_true(quick_one(plain, PATH, unset));
+	/* sections that come and go, and all at once */
+	assert_true(quick_all(plain, PATH, row, sizeof(row) / sizeof(row[0])));
+	assert_true(quick_one(plain, PATH, away));
+	assert_true(quick_one(plain, PATH, set(SEC_LISTENER, "192.0.2.1:25", KEY_MODE, "none")));
+	assert_true(quick_one("[peer a.example]\nmode = none\n", PATH,
+	    set(SEC_SERVER, "", KEY_MIN_BITS, "256")));
+	assert_true(quick_one("[server]\n[agent]\n", PATH,
+	    set(SEC_AGENT, "", KEY_AGENTX, "/var/agentx/master")));
 }
 
 static void
@@ -132,31 +167,58 @@ left(void **arg)
 	static const char text[] = "[server]\nmode = offer\n[ca c]\nfile = /c.pem\n"
 	    "[domain d.example]\nmode = require\nca = c\n[client 192.0.2.0/24]\nmode = require\n"
 	    "client_cert = require\n";
-	static const char other[] = "[server]\nmode = offer\n[domain d.example]\nmode = offer \n";
+	static const char other[] = "[server]\nmode = require\n[ca c]\nfile = /c.pem\n"
+	    "[domain d.example]\nmode = require\nca = c\n[client 192.0.2.0/24]\nmode = require\n"
+	    "client_cert = require\n";
 	struct edit e = set(SEC_DOMAIN, "d.example", KEY_MODE, "offer");
-	struct edit two[2] = { e, set(SEC_SERVER, "", KEY_MODE, "require") };
+	const struct edit ca = { .op = EDIT_REMOVE, .section = SEC_CA, .name = "c" };
 	struct settings *known;
 	bool quick;
 
 	(void)arg;
 	assert_true(quick_one(text, PATH, e));
 	assert_false(quick_one(text, "/another.ini", e));
-	/* a key that is not there, a text, an error in the value or of the whole */
-	assert_false(quick_one(text, PATH, set(SEC_DOMAIN, "d.example", KEY_MIN_TLS, "1.2")));
-	assert_false(quick_one(text, PATH, set(SEC_DOMAIN, "d.example", KEY_CA, "c")));
-	assert_false(quick_one(text, PATH, set(SEC_DOMAIN, "e.example", KEY_MODE, "offer")));
+	/* an error in the value, or of the whole */
 	assert_false(quick_one(text, PATH, set(SEC_DOMAIN, "d.example", KEY_MODE, "maybe")));
+	assert_false(quick_one(text, PATH, set(SEC_DOMAIN, "d.example", KEY_CA, "another")));
 	assert_false(quick_one(text, PATH, set(SEC_CLIENT, "192.0.2.0/24", KEY_MODE, "none")));
-	/* settings of another text */
+	assert_false(quick_one(text, PATH, ca));
+	/* settings of another text, though of the same sections in the same lines */
 	known = parse(other, strlen(other));
 	assert_non_null(known);
 	free(changed(text, known, PATH, &e, 1, &quick));
 	assert_false(quick);
 	settings_free(known);
+	/* what no change of ours makes */
 	known = parse(text, strlen(text));
-	free(changed(text, known, PATH, two, 2, &quick));
-	assert_false(quick);
+	assert_false(becomes(text, known, PATH, "", &quick));
+	assert_false(becomes(text, known, PATH, "[server]\n[peer x]\n[domain d.example]\nmode = require\n"
+	    "ca = c\n[domain d.example]\nmode = none\n", &quick));
+	assert_false(becomes(text, known, PATH, "mode = offer\n[ca c]\nfile = /c.pem\n", &quick));
+	assert_true(becomes(text, known, PATH, "[agent]\n", &quick));
+	assert_true(becomes(text, known, PATH, text, &quick));
 	settings_free(known);
+}
+
+/* What is far apart is parsed; one section of many is not. */
+static void
+parts(void **arg)
+{
+	struct edit e[2] = { set(SEC_DOMAIN, "d0.example", KEY_MODE, "none"),
+	    set(SEC_DOMAIN, "d999.example", KEY_MODE, "none") };
+	char *text;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)arg;
+	assert_non_null(f);
+	for (int i = 0; i < 1000; i++)
+		fprintf(f, "[domain d%d.example]\nmode = require\n", i);
+	fclose(f);
+	assert_true(quick_one(text, PATH, e[0]));
+	assert_true(quick_one(text, PATH, e[1]));
+	assert_false(quick_all(text, PATH, e, 2));
+	free(text);
 }
 
 /* The copy is of an image that may come from a file, and say anything of a client network. */
@@ -189,97 +251,123 @@ forged(void **arg)
 	settings_free(known);
 }
 
+/* A copy of the settings in which some things are not as they were; NULL: that is no image. */
+static struct settings *
+forge(const struct settings *known)
+{
+	struct settings *s;
+	struct image *h;
+	struct rule *r, hold;
+	uint32_t i, k;
+	size_t len;
+
+	assert_non_null(h = settings_image(known, &len));
+	r = (struct rule *)(void *)((char *)h + h->rules);
+	switch (any(8)) {
+	case 0:
+		h->nslots = 1u << any(8);
+		if (any(2) == 0)
+			h->slots = (uint32_t)(len - h->nslots * sizeof(uint32_t)) & ~3u;
+		break;
+	case 1:
+		h->section[any(SEC_MAX)] = (struct span){ any(h->nrules), any(3) };
+		break;
+	case 2:
+		h->nrules = any(h->nrules);
+		break;
+	case 3:
+		h->path = any(2 * h->pool_len);
+		break;
+	case 4:
+		i = any(h->nrules);
+		hold = r[i];
+		k = any(h->nrules);
+		r[i] = r[k];
+		r[k] = hold;
+		break;
+	default:
+		for (i = 1 + any(4); i > 0; i--)
+			((unsigned char *)h)[sizeof(*h) + any((uint32_t)(len - sizeof(*h)))] =
+			    (unsigned char)any(256);
+	}
+	if ((s = settings_adopt(h, len)) == NULL)
+		free(h);
+	return s;
+}
+
+/* The settings that are known say anything: so may what comes of them, within bounds. */
+static void
+forged_known(void **arg)
+{
+	static const char before[] = "[ca c]\nfile = /c.pem\n[client 192.0.2.0/24]\nca = c\n"
+	    "[client 10.0.0.0/8]\nmode = offer\n[peer a.example]\ncert_names = a.example, b.example\n"
+	    "[peer c.example]\ncerts = /c.pem\n[peer e.example]\n[peer g.example]\nmode = none\n"
+	    "[agent]\nexpiry_days = 30, 7\nnotify = no\n";
+	/* new ones, and what is there from line 12 on */
+	static const char *const next[] = { "[peer f.example]\nmode = none\n[peer b.example]\n"
+	    "cert_names = x.example\n[peer d.example]\n[client 192.0.2.0/28]\n[agent]\nnotify = yes\n",
+	    "[peer g.example]\nmode = none\n[agent]\nexpiry_days = 1\n" };
+	struct settings *known = parse(before, strlen(before)), *piece[2], *s, *t;
+	size_t made = 0;
+
+	(void)arg;
+	assert_non_null(known);
+	for (int i = 0; i < 2; i++)
+		assert_non_null(piece[i] = parse(next[i], strlen(next[i])));
+	for (int i = 0; i < 4 * ROUNDS; i++) {
+		if ((s = forge(known)) == NULL)
+			continue;
+		t = any(2) == 0 ? settings_splice(s, piece[1], 12, UINT_MAX, 0, 1) :
+		    settings_splice(s, piece[any(2)], 1 + any(25), 1 + any(25), any(3), 1);
+		if (t != NULL)
+			(void)ask(t);
+		made += t != NULL;
+		settings_free(t);
+		settings_free(s);
+	}
+	for (int i = 0; i < 2; i++)
+		settings_free(piece[i]);
+	settings_free(known);
+	assert_true(made > ROUNDS / 20);
+}
+
 /* ---- many ---- */
 
-static const char *const names[] = { "a.example", ".a.example", "b.example", "c.example" };
-
-/* A text that is mostly right. */
-static char *
-random_text(void)
-{
-	static const char *const more[] = { "mode : require ; why\n", "min_tls=1.2\n",
-	    "min_bits =  128\n", "enforce = report\n", "client_cert = request\n",
-	    "; mode = none\n", "\n", "  # a comment\n",
-	    "cert_names = x.example,\n  y.example ; more\n", "match_cn = yes\n" };
-	const size_t all = sizeof(more) / sizeof(more[0]);
-	const char *eol = any(4) == 0 ? "\r\n" : "\n";
-	char *text, *p;
-	size_t len;
-	FILE *f = open_memstream(&text, &len);
-
-	assert_non_null(f);
-	fprintf(f, "[server]\nmode = %s\nmin_bits = 112\n", any(4) == 0 ? "none" : "offer");
-	for (size_t i = 0; i < 8; i++) {
-		if (any(3) == 0)
-			continue;
-		fprintf(f, "[%s %s]\n", i % 2 ? "domain" : "peer", names[i / 2]);
-		for (size_t k = 0; k < (i % 2 ? all - 2 : all); k++)	/* two are a peer's */
-			if (any(3) == 0)
-				fputs(more[k], f);
-	}
-	if (any(2) == 0)
-		fputs("[agent]\nnotify_rate = 5\nprobe_interval = 3600\n", f);
-	fclose(f);
-	if (*eol == '\n')
-		return text;
-	f = open_memstream(&p, &len);
-	assert_non_null(f);
-	for (const char *c = text; *c != '\0'; c++)
-		fputs(*c == '\n' ? eol : (char[2]){ *c, '\0' }, f);
-	fclose(f);
-	free(text);
-	return p;
-}
-
-static struct edit
-random_edit(void)
-{
-	static const struct { enum key k; const char *value; } keys[] = {
-		{ KEY_MODE, "none" }, { KEY_MODE, "offer" }, { KEY_MODE, "require" },
-		{ KEY_MODE, "Require" }, { KEY_MIN_TLS, "1.0" }, { KEY_MIN_TLS, "1.3" },
-		{ KEY_MIN_TLS, "1.4" }, { KEY_MIN_BITS, "0" }, { KEY_MIN_BITS, "256" },
-		{ KEY_ENFORCE, "yes" }, { KEY_CLIENT_CERT, "require" }, { KEY_CLIENT_CERT, "none" },
-		{ KEY_MATCH_CN, "no" }, { KEY_CERT_NAMES, "z.example" }, { KEY_CA, "none" },
-		{ KEY_NOTIFY_RATE, "7" }, { KEY_PROBE_INTERVAL, "7200" },
-	};
-	size_t i = any(sizeof(keys) / sizeof(keys[0])), s = any(10);
-	struct edit e = set(s == 0 ? SEC_SERVER : s % 2 ? SEC_DOMAIN : SEC_PEER,
-	    s == 0 ? "" : names[any(4)], keys[i].k, keys[i].value);
-
-	if (key_table[e.key].sections == 1 << SEC_AGENT) {
-		e.section = SEC_AGENT;
-		e.name = "";
-	}
-	if (any(12) == 0)
-		e.op = EDIT_UNSET;
-	else if (any(30) == 0 && section_named(e.section))
-		e.op = any(2) == 0 ? EDIT_ADD : EDIT_REMOVE;
-	return e;
-}
-
 static void
-random_edits(void **arg)
+random_changes(void **arg)
 {
+	unsigned good = 0, quick = 0, by_edit = 0, quick_edit = 0;
 	char *text = NULL, *next;
 	struct settings *known;
-	struct edit e[2];
-	unsigned taken_quick = 0;
-	bool quick, bad = true;
+	struct edit e[3];
+	bool fast;
 
 	(void)arg;
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		if (i % 20 == 0 || bad) {
+		if (text == NULL || i % 20 == 0) {
 			free(text);
 			text = random_text();
 		}
-		known = parse(text, strlen(text));
-		bad = known == NULL;
-		if (bad)
+		if ((known = parse(text, strlen(text))) == NULL) {
+			free(text);
+			text = NULL;
 			continue;
-		e[0] = random_edit();
-		e[1] = random_edit();
-		next = changed(text, known, PATH, e, any(10) == 0 ? 2 : 1, &quick);
-		taken_quick += quick;
+		}
+		if (any(4) == 0) {
+			next = by_hand(text);
+			if (!becomes(text, known, PATH, next, &fast)) {
+				free(next);
+				next = NULL;
+			}
+		} else {
+			for (int k = 0; k < 3; k++)
+				e[k] = random_edit();
+			next = changed(text, known, PATH, e, 1 + any(3), &fast);
+			by_edit += next != NULL;
+			quick_edit += fast;
+		}
+		good += next != NULL;
+		quick += fast;
 		settings_free(known);
 		if (next != NULL) {
 			free(text);
@@ -287,9 +375,9 @@ random_edits(void **arg)
 		}
 	}
 	free(text);
-	/* neither always nor never */
-	assert_true(taken_quick > ROUNDS / 20);
-	assert_true(taken_quick < ROUNDS / 2);
+	assert_true(good > ROUNDS / 4 && good < ROUNDS - ROUNDS / 10);
+	assert_int_equal(quick_edit, by_edit);		/* never parsed in vain: the texts are small */
+	assert_int_equal(quick, good);
 }
 
 int
@@ -298,8 +386,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(taken),
 		cmocka_unit_test(left),
+		cmocka_unit_test(parts),
 		cmocka_unit_test(forged),
-		cmocka_unit_test(random_edits),
+		cmocka_unit_test(forged_known),
+		cmocka_unit_test(random_changes),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
