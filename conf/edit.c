@@ -30,18 +30,24 @@ complain(void *arg, enum severity severity, const char *path, unsigned line,
 	(void)snprintf(c->text, sizeof(c->text), "%s", text);
 }
 
-/* Says what is wrong with the result, or that the file was wrong before; true: the former. */
+/*
+ * Says what is wrong with the result, or that the file was wrong before; true: the former.
+ * A text whose settings are known was not.
+ */
 static bool
-explain(const struct edit_file *f, const char *path, const struct complaint *result,
-    char why[EDIT_WHY])
+explain(const struct edit_file *f, const char *path, const struct settings *known,
+    const struct complaint *result, char why[EDIT_WHY])
 {
 	struct complaint now = { .any = false };
-	struct settings *s = settings_parse(f->text, f->len, path, NULL, false, complain, &now);
+	struct settings *s = NULL;
+	bool good = known != NULL && settings_generation(known) == settings_digest(f->text, f->len);
 
-	if (s == NULL && now.line != 0)
+	if (!good)
+		good = (s = settings_parse(f->text, f->len, path, NULL, false, complain, &now)) != NULL;
+	if (!good && now.line != 0)
 		(void)snprintf(why, EDIT_WHY, "%.255s:%u: an error that is there already, mend it "
 		    "first: %s", path, now.line, now.text);
-	else if (s == NULL && now.any)
+	else if (!good && now.any)
 		(void)snprintf(why, EDIT_WHY, "%.255s has an error already, mend that first: %s",
 		    path, now.text);
 	else if (result->line != 0)
@@ -50,7 +56,7 @@ explain(const struct edit_file *f, const char *path, const struct complaint *res
 	else
 		(void)snprintf(why, EDIT_WHY, "%.255s would have an error: %s", path, result->text);
 	settings_free(s);
-	return s != NULL;
+	return good;
 }
 
 /*
@@ -89,7 +95,7 @@ check(const struct edit_file *f, const char *path, const struct settings *known,
 	if (s == NULL)
 		s = settings_parse(text, len, path, NULL, false, complain, &c);
 	if (s == NULL) {
-		if (explain(f, path, &c, res->text))
+		if (explain(f, path, known, &c, res->text))
 			edit_text_at(text, len, c.line, &res->wrong);
 		return NULL;
 	}

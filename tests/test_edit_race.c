@@ -55,6 +55,45 @@ editor_writes_in_place(void **state)
 	assert_int_equal(leftovers(false), 0);
 }
 
+/* What the file said when it was read last; since then it was written to within a tick. */
+static void
+known_too_early(void **state)
+{
+	static const char text[] = "[server]\nmode = offer\n[domain a.example]\nmode = none\n";
+	static const char bad[] = "[server]\nmode = offer\n[domain a.example]\nmode = nono\n";
+	struct edit none = set(SEC_SERVER, "", KEY_MIN_BITS, "256");
+	struct edit wrong = set(SEC_PEER, "b.example", KEY_CA, "nosuch");
+	struct edit_result res;
+	struct settings *known;
+	struct file_id id;
+
+	(void)state;
+	put(ini, text);
+	assert_non_null(known = settings_read(ini, false, NULL, NULL));
+	/* it says so still */
+	assert_int_equal(edit_apply_known(ini, known, &wrong, 1, &res), EDIT_INVALID);
+	assert_non_null(strstr(res.text, ":7: would be an error"));
+	assert_int_equal(res.wrong.section, SEC_PEER);
+	assert_int_equal(res.wrong.key, KEY_CA);
+	edit_result_free(&res);
+	/* it does not, and is the same file to look at */
+	put(ini, bad);
+	assert_true(file_identify(ini, &id));
+	settings_set_id(known, &id);
+	assert_int_equal(edit_apply_known(ini, known, &none, 1, &res), EDIT_INVALID);
+	assert_non_null(strstr(res.text, ":4: an error that is there already"));
+	assert_int_equal(res.wrong.section, SEC_MAX);
+	edit_result_free(&res);
+	put(ini, "[server]\nmode = none\n[domain a.example]\nmode = none\n");
+	assert_true(file_identify(ini, &id));
+	settings_set_id(known, &id);
+	assert_int_equal(edit_apply_known(ini, known, &none, 1, &res), EDIT_OK);
+	assert_int_equal(settings_value(settings_find(res.settings, SEC_SERVER, ""), KEY_MODE), MODE_NONE);
+	edit_result_free(&res);
+	settings_free(known);
+	expect(ini, "[server]\nmode = none\nmin_bits = 256\n[domain a.example]\nmode = none\n");
+}
+
 /* A second save, while the first is on its way back. */
 static void
 save_twice(unsigned n)
@@ -317,7 +356,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(editor_renames), CASE(editor_writes_in_place), CASE(two_editors),
+		CASE(editor_renames), CASE(editor_writes_in_place), CASE(known_too_early),
+		CASE(two_editors),
 		CASE(writes_to_the_new_one),
 		CASE(mode_changes), CASE(restless_editor), CASE(file_goes),
 		CASE(locked), CASE(writers), CASE(killed),
