@@ -14,7 +14,7 @@ ROWS=100000		# of a walk at most, and of the figures
 COLUMNS="2 3 4 5 6 7 11 12 13 14 16 17 18 19 20 21 30 31"
 SETS=${BENCH_SETS:-100}
 at_100000 snmp_walk_pass snmp_walk_bare snmp_columns agent_memory agent_memory_rss \
-    set_answered set_obeyed set_create set_destroy set_key agent_peak
+    set_answered set_obeyed set_create set_destroy set_key set_unset agent_peak
 OURS=$BASE_OID.2553.1.5.1 BARE=$BASE_OID.2554.1.5.1.2 PASS=$BASE_OID.2555.1.5.1.2
 make_state
 make_cert
@@ -143,11 +143,12 @@ sets() { # DOMAINS
 	    "$(cut -d' ' -f1 "$T/sets" | percentile 99)" - - ms below 150
 	figure set_obeyed "the same until both servers obey" \
 	    "$(cut -d' ' -f2 "$T/sets" | percentile 99)" - - ms below 500
-	for k in create:row:require destroy:row:offer key:key:require; do
+	for k in create:row:require destroy:row:offer key:key:require unset:key:offer; do
 		case $k in
 		create*) what="a row made by createAndGo with its mode" ;;
 		destroy*) what="a row destroyed" ;;
 		key*) what="a key set that the section had not" ;;
+		unset*) what="a key taken out of its section" ;;
 		esac
 		IFS=: read -r id file which <<<"$k"
 		figure "set_$id" "SET: $what, until answered, p99 of $((n / 2))" "$(p99 "$T/sets.$file" 1 $which)" - - ms below 150
