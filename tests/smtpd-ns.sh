@@ -1,12 +1,17 @@
 #!/bin/bash
 # Runs a command inside a mount namespace made for it (by `unshare -m`, see
 # start_smtpd in lib.sh):  smtpd-ns.sh FOLDER LOGSOCKET LIBEXEC COMMAND...
-# FOLDER holds what stands over the machine's own /run, /dev and spool.
+# FOLDER holds what stands over the machine's own /run, /dev and spool; with
+# SPOOL_IN_MEMORY set the spool is on no disk.
 set -eu
 ns=$1 log=$2 libexec=$3
 shift 3
 mount --make-rprivate /
-mount --bind "$ns/spool" /var/spool/smtpd
+if [ -n "${SPOOL_IN_MEMORY:-}" ]; then
+	mount -t tmpfs -o mode=0711 tmpfs /var/spool/smtpd
+else
+	mount --bind "$ns/spool" /var/spool/smtpd
+fi
 mount --bind "$ns/run" /run
 mkdir -p -m 0755 /run/lock
 

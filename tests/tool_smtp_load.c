@@ -16,6 +16,9 @@
  *
  * Prints key=value lines.  A refusal of MAIL or RCPT is counted, anything else
  * that a server should not say fails the session, and the exit code is 1.
+ *
+ * What comes is acknowledged at once: smtpd holds an answer back until the ticket
+ * that it sent before is (Nagle), and 40 ms of that would be all that is measured.
  */
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -327,6 +330,7 @@ go_on(struct conn *c)
 		if (n < 0)
 			return;
 		if (n == 0) {
+			(void)setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){ 1 }, sizeof(int));
 			await(c, out, EPOLL_CTL_MOD);
 			return;
 		}
