@@ -2,16 +2,16 @@
  * How long a change by SNMP takes: until the SET is answered, and until the
  * mail servers go by it.
  *
- *	set_obey AGENT:PORT ROUNDS DOMAIN REQUIRE OFFER [SMTP-PORT]...
+ *	set_obey AGENT:PORT ROUNDS PAUSE DOMAIN REQUIRE OFFER [SMTP-PORT]...
  *
  * REQUIRE and OFFER are what to set in one request, "OID=INTEGER,OID=INTEGER":
  * after the first [domain DOMAIN] requires TLS, after the second not.  They are set
  * in turn, and after each SET sessions in clear to 127.0.0.1 are repeated, at each
  * port until RCPT TO is answered by 5yz or 2yz there: the moment of that answer
- * counts, not that of the session's end, which Exim puts off for 200 ms.  Half a
- * second between rounds, for what each change leaves to be done later.  One line
- * a round: milliseconds until the answer, until the last server, and "require" or
- * "offer".  For tests/bench_snmp.sh.
+ * counts, not that of the session's end, which Exim puts off for 200 ms.  PAUSE
+ * milliseconds before each round, for what a change leaves to be done later.  One
+ * line a round: milliseconds until the answer, until the last server, and "require"
+ * or "offer".  For tests/bench_snmp.sh.
  */
 #include <sys/socket.h>
 #include <netinet/in.h>
@@ -28,7 +28,6 @@
 #include "load.h"
 
 #define SERVERS_MAX 4
-#define PAUSE_US 500000
 #define PATIENCE 10.0		/* seconds */
 #define AGAIN_US 2000		/* between two sessions with one server */
 
@@ -134,28 +133,29 @@ main(int argc, char **argv)
 {
 	char community[] = "private";
 	netsnmp_session *ss;
-	long rounds;
+	long rounds, rest;
 
-	if (argc < 6 || argc > 6 + SERVERS_MAX)
-		errx(2, "usage: set_obey AGENT:PORT ROUNDS DOMAIN REQUIRE OFFER [SMTP-PORT]...");
+	if (argc < 7 || argc > 7 + SERVERS_MAX)
+		errx(2, "usage: set_obey AGENT:PORT ROUNDS PAUSE DOMAIN REQUIRE OFFER [SMTP-PORT]...");
 	ss = snmp_open_session("set_obey", argv[1], community);
 	rounds = strtol(argv[2], NULL, 10);
+	rest = strtol(argv[3], NULL, 10);
 	for (long i = 0; i < rounds; i++) {
 		char wanted = i % 2 == 0 ? '5' : '2';
 		double from, answered, obeyed = 0;
 		bool all, obeys[SERVERS_MAX] = { false };
 
-		(void)usleep(PAUSE_US);
+		(void)usleep((useconds_t)rest * 1000);
 		from = seconds();
-		set(ss, argv[4 + i % 2]);
+		set(ss, argv[5 + i % 2]);
 		answered = seconds();
 		do {
 			all = true;
-			for (int s = 0; s < argc - 6; s++) {
+			for (int s = 0; s < argc - 7; s++) {
 				if (obeys[s])
 					continue;
-				obeys[s] = rcpt_answer((unsigned short)strtoul(argv[6 + s], NULL, 10),
-				    argv[3], &obeyed) == wanted;
+				obeys[s] = rcpt_answer((unsigned short)strtoul(argv[7 + s], NULL, 10),
+				    argv[4], &obeyed) == wanted;
 				all &= obeys[s];
 			}
 			if (seconds() - from > PATIENCE)
