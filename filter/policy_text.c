@@ -323,7 +323,7 @@ pair(struct out *o, const char *key, const char *value, size_t max)
 		out_octets(o, " ", 1);
 	out_octets(o, key, key_len);
 	out_octets(o, "=\"", quote ? 2 : 1);
-	if (whole == len && whole <= room)	/* it stands for itself, all of it */
+	if ((kinds >> ESCAPED & 1) == 0 && whole == len && whole <= room)	/* it stands for itself */
 		out_octets(o, value, len);
 	else
 		out_escaped(o, value, room < max ? room : max);

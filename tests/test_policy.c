@@ -355,7 +355,7 @@ test_log_escapes(void **state)
 	struct settings *s = try_settings("");
 	struct trial tr;
 	struct verdict v;
-	char line[2048];
+	char line[2048], quotes[300];
 
 	(void)state;
 	assert_non_null(s);
@@ -366,6 +366,15 @@ test_log_escapes(void **state)
 	policy_log(s, &tr.f, &v, line, sizeof(line));
 	assert_non_null(strstr(line, " helo=\"x y\\x22 decision=accept\\x0d\\x0a\\x5c\" tls="));
 	assert_non_null(strstr(line, " from=\"\\xc3\\xbc|%n@p.example\" to="));
+	/* of any length, that of the longest too, which as it is fits */
+	memset(quotes, '"', sizeof(quotes));
+	for (size_t n = 1; n < sizeof(quotes); n++) {
+		tr.f.helo = quotes + sizeof(quotes) - 1 - n;
+		quotes[sizeof(quotes) - 1] = '\0';
+		policy_log(s, &tr.f, &v, line, sizeof(line));
+		assert_non_null(strstr(line, " helo=\"\\x22"));
+		assert_null(strstr(line, "\"\"\""));
+	}
 	settings_free(s);
 }
 
