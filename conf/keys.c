@@ -184,11 +184,10 @@ listener_wrong(const char *name, size_t len)
 	    "an address, not a name";
 }
 
-/* Likewise of a network. */
+/* Likewise of a network; text, of NAME_SIZE - 1, may be what is returned. */
 static const char *
-network_wrong(const char *name, size_t len)
+network_wrong(const char *name, size_t len, char *text)
 {
-	static _Thread_local char text[ADDR_TEXT + 48];
 	const char *slash = memchr(name, '/', len);
 	size_t host = slash != NULL ? (size_t)(slash - name) : len, i;
 	unsigned prefix = 0, most;
@@ -209,7 +208,7 @@ network_wrong(const char *name, size_t len)
 	for (size_t bit = prefix; bit < most; bit++)
 		a.ip[bit / 8] &= (unsigned char)~(0x80 >> bit % 8);
 	a.prefix = (unsigned char)prefix;
-	(void)snprintf(text, sizeof(text), "has bits after the prefix: write %s",
+	(void)snprintf(text, NAME_SIZE - 1, "has bits after the prefix: write %s",
 	    addr_format_network(&a, network));
 	return text;
 }
@@ -251,7 +250,7 @@ section_name_normal(enum section s, const char *name, size_t len, char *out,
 		return NULL;
 	case SEC_CLIENT:
 		if (!addr_network(name, len, &a))
-			return network_wrong(name, len);
+			return network_wrong(name, len, out + 1);
 		(void)addr_format_network(&a, out);
 		return NULL;
 	case SEC_DOMAIN:

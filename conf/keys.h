@@ -76,8 +76,8 @@ bool section_named(enum section);			/* takes a NAME: all but server and agent */
 /*
  * The kept form of a section's NAME (a domain in A-labels, a listener or
  * network as addr_format_* writes it, a plain word of [A-Za-z0-9._-]{1,64}
- * for certificate and ca).  NULL, or a sentence fragment saying what is wrong.
- * outsize >= NAME_SIZE.
+ * for certificate and ca).  NULL, or a sentence fragment saying what is wrong,
+ * which lasts as long as out, and out is "".  outsize >= NAME_SIZE.
  */
 const char *section_name_normal(enum section, const char *name, size_t len,
     char *out, size_t outsize);
