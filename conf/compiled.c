@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "append.h"
 #include "compiled.h"
 #include "image.h"
 #include "reader.h"
@@ -20,36 +21,29 @@
 
 enum place { BESIDE, OWN, PLACES };
 
-/*
- * Where an INI's compiled form is; false: there is no such place, or its name
- * is too long.  Without printf(3): in a process that has just begun each page of
- * code counts, and each page of stack.
- */
+/* Where an INI's compiled form is; false: there is no such place, or its name is too long. */
 static bool
 place_of(const char *ini, const char *folder, enum place place, char out[FILE_SIZE])
 {
 	const char *slash = strrchr(ini, '/'), *base = slash != NULL ? slash + 1 : ini, *p;
-	size_t len = place == BESIDE ? (size_t)(base - ini) : folder != NULL ? strlen(folder) : 0;
+	const char *end = out + FILE_SIZE - sizeof(".new");
 	uint64_t h = 0xcbf29ce484222325u;		/* FNV-1a of the path */
-	char *o = out;
+	char hash[17] = "", *o;
 
-	if (place == OWN && (folder == NULL || ini[0] != '/'))
-		return false;
-	if (len + strlen(base) + sizeof("/0123456789abcdef.compiled.new") > FILE_SIZE)
-		return false;
-	o = mempcpy(o, place == BESIDE ? ini : folder, len);
 	if (place == BESIDE) {
-		*o++ = '.';
-		o = stpcpy(o, base);
+		if ((o = append(out, end, ini)) == NULL)
+			return false;
+		o = append(append(out + (base - ini), end, "."), end, base);
 	} else {
+		if (folder == NULL || ini[0] != '/')
+			return false;
 		for (p = ini; *p != '\0'; p++)
 			h = (h ^ (unsigned char)*p) * 0x100000001b3u;
-		*o++ = '/';
-		for (int shift = 60; shift >= 0; shift -= 4)
-			*o++ = "0123456789abcdef"[h >> shift & 15];
+		for (int i = 0; i < 16; i++)
+			hash[i] = "0123456789abcdef"[h >> (60 - 4 * i) & 15];
+		o = append(append(append(out, end, folder), end, "/"), end, hash);
 	}
-	(void)stpcpy(o, ".compiled");
-	return true;
+	return append(o, end, ".compiled") != NULL;
 }
 
 /* ---- reading ---- */
@@ -85,25 +79,24 @@ copy(int fd, size_t len)
 
 /* A stale one is large too: its head says so. */
 static bool
-made_of(int fd, const struct file_id *ini)
+made_of(int fd, const struct file_id *ini, struct image *head)
 {
-	struct image head;
 	ssize_t n;
 
-	while ((n = pread(fd, &head, sizeof(head), 0)) == -1 && errno == EINTR)
+	while ((n = pread(fd, head, sizeof(*head), 0)) == -1 && errno == EINTR)
 		;
-	return n == (ssize_t)sizeof(head) && file_id_equal(&head.id, ini);
+	return n == (ssize_t)sizeof(*head) && file_id_equal(&head->id, ini);
 }
 
 static struct settings *
-adopt(int fd, size_t len, bool map)
+adopt(int fd, size_t len, bool map, const struct image *head)
 {
 	void *p = map ? mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0) : copy(fd, len);
 	struct settings *s;
 
 	if (p == NULL || p == MAP_FAILED)
 		return NULL;
-	if ((s = map ? settings_adopt_map(p, len) : settings_adopt(p, len)) == NULL) {
+	if ((s = map ? settings_adopt_map(p, len, head) : settings_adopt(p, len)) == NULL) {
 		if (map)
 			(void)munmap(p, len);
 		else
@@ -117,6 +110,7 @@ open_place(const char *file, const char *ini, const struct stat *st, bool map)
 {
 	struct settings *s = NULL;
 	struct file_id id;
+	struct image head;
 	struct stat c;
 	int fd = open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
@@ -124,8 +118,8 @@ open_place(const char *file, const char *ini, const struct stat *st, bool map)
 		return NULL;
 	file_identity(st, &id);
 	if (fstat(fd, &c) == 0 && trusted(&c, st) && c.st_size >= (off_t)sizeof(struct image) &&
-	    c.st_size <= (off_t)UINT32_MAX && made_of(fd, &id))
-		s = adopt(fd, (size_t)c.st_size, map);
+	    c.st_size <= (off_t)UINT32_MAX && made_of(fd, &id, &head))
+		s = adopt(fd, (size_t)c.st_size, map, &head);
 	(void)close(fd);
 	if (s != NULL && (!file_id_equal(&id, settings_id(s)) ||
 	    (s->path = strdup(ini)) == NULL)) {
@@ -276,8 +270,8 @@ save_place(const struct settings *s, const char *file, const struct stat *ini, e
 	bool done;
 	int fd;
 
-	(void)stpcpy(stpcpy(temp, file), ".new");
-	if ((fd = make_temp(temp)) == -1)
+	if (append(append(temp, temp + sizeof(temp), file), temp + sizeof(temp), ".new") == NULL ||
+	    (fd = make_temp(temp)) == -1)
 		return false;
 	done = give_away(fd, ini, place) && write_image(fd, s);
 	done = close(fd) == 0 && done && rename(temp, file) == 0;

@@ -168,7 +168,7 @@ keep_last(struct hold *h, const struct attempt *a, hold_log *log)
 
 /* How many of the rules, "1 domain, 2 peers". */
 static void
-say_in_force(const char *path, const struct settings *s, hold_log *log)
+say_in_force(const struct hold *h, const struct settings *s, hold_log *log)
 {
 	static const struct {
 		enum section section;
@@ -180,12 +180,14 @@ say_in_force(const char *path, const struct settings *s, hold_log *log)
 	char list[160];
 	size_t used = 0, n;
 
+	if (h->quiet)
+		return;
 	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
 		n = settings_count(s, what[i].section);
 		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%zu %s%s",
 		    i == 0 ? "" : ", ", n, what[i].one, n == 1 ? "" : "s");
 	}
-	say(log, LOG_INFO, "%s: settings are in force (%s)", path, list);
+	say(log, LOG_INFO, "%s: settings are in force (%s)", h->path, list);
 }
 
 static bool
@@ -222,7 +224,7 @@ put_in_force(struct hold *h, struct settings *fresh, hold_log *log)
 	held_unref(h->now);
 	h->now = held;
 	h->loads++;
-	say_in_force(h->path, fresh, log);
+	say_in_force(h, fresh, log);
 	return true;
 }
 
@@ -260,6 +262,12 @@ static bool
 attempt_begin(struct hold *h, struct attempt *a)
 {
 	memset(a, 0, sizeof(*a));
+	/* A process that has just begun and finds a compiled form need not look twice. */
+	if (!h->tried && h->offered == NULL &&
+	    (a->fresh = compiled_open(h->path, &h->form)) != NULL) {
+		a->saved = true;
+		return true;
+	}
 	if (!file_identify(h->path, &a->id))
 		memset(&a->id, 0, sizeof(a->id));
 	if (!due(h, &a->id))

@@ -136,7 +136,7 @@ head_sane(const struct image *h, size_t len)
 
 /* The head is copied before it is looked at: what is mapped may change. */
 static struct settings *
-over(const struct image *h, size_t len, const char *pool)
+over(const struct image *h, const void *base, size_t len, const char *pool)
 {
 	struct settings *s = calloc(1, sizeof(*s));
 
@@ -147,7 +147,7 @@ over(const struct image *h, size_t len, const char *pool)
 		free(s);
 		return NULL;
 	}
-	s->base = (const char *)h;
+	s->base = base;
 	s->rules = (const void *)(s->base + s->head.rules);
 	s->slots = (const void *)(s->base + s->head.slots);
 	s->pool = pool != NULL ? pool : s->base + s->head.pool;
@@ -165,7 +165,7 @@ settings_adopt(void *image, size_t len)
 {
 	struct settings *s;
 
-	if (image == NULL || len < sizeof(struct image) || (s = over(image, len, NULL)) == NULL)
+	if (image == NULL || len < sizeof(struct image) || (s = over(image, image, len, NULL)) == NULL)
 		return NULL;
 	if (!ends_with_nul(s)) {
 		free(s);
@@ -176,12 +176,12 @@ settings_adopt(void *image, size_t len)
 }
 
 struct settings *
-settings_adopt_map(void *image, size_t len)
+settings_adopt_map(void *image, size_t len, const struct image *head)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	struct settings *s;
 
-	if (len < sizeof(struct image) || (s = over(image, len, NULL)) == NULL)
+	if (len < sizeof(struct image) || (s = over(head, image, len, NULL)) == NULL)
 		return NULL;
 	/* What is mapped behind a file's end reads as NULs, and a look costs a page. */
 	if (len % page == 0 && !ends_with_nul(s)) {
@@ -195,7 +195,7 @@ settings_adopt_map(void *image, size_t len)
 struct settings *
 settings_adopt_parts(struct image *head, char *pool)
 {
-	struct settings *s = over(head, (size_t)head->length, pool);
+	struct settings *s = over(head, head, (size_t)head->length, pool);
 
 	if (s == NULL)
 		return NULL;

@@ -201,8 +201,8 @@ void image_summarise(struct image *, const struct rule *, const char *pool);
  * is not inside it.  Only the head is looked at: a mapped image is not paged in.
  */
 struct settings *settings_adopt(void *image, size_t len);
-/* The same of an image from mmap(2). */
-struct settings *settings_adopt_map(void *image, size_t len);
+/* The same of an image from mmap(2), whose head was read(2): its page is not touched. */
+struct settings *settings_adopt_map(void *image, size_t len, const struct image *head);
 /* The same of a head with rules and hash, and the pool. */
 struct settings *settings_adopt_parts(struct image *head, char *pool);
 

@@ -278,7 +278,8 @@ take_lines(struct reader *r)
 	reader_end_key(r);
 	if (rc != 0 && r->problems->found[SEV_ERROR] == 0 &&
 	    (r->source == NULL || r->source->error == 0))
-		problem(r->problems, SEV_ERROR, rc > 0 ? (unsigned)rc : 0, "is no INI file");
+		problem(r->problems, SEV_ERROR, rc > 0 ? (unsigned)rc : 0, rc > 0 ? "is no INI file" :
+		    "cannot be taken apart: out of memory, or libinih cannot be loaded");
 }
 
 static struct settings *
