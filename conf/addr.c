@@ -31,6 +31,23 @@ number(const char *text, size_t len, unsigned max, unsigned *out)
 	return n <= max;
 }
 
+/* Four numbers, as inet_pton(3) has it, which for so little is a page of code far away. */
+static bool
+parse_v4(const char *text, size_t len, unsigned char ip[4])
+{
+	const char *end = text + len, *dot;
+	unsigned n;
+
+	for (int i = 0;; text = dot + 1) {
+		dot = i < 3 ? memchr(text, '.', (size_t)(end - text)) : end;
+		if (dot == NULL || !number(text, (size_t)(dot - text), 255, &n))
+			return false;
+		ip[i++] = (unsigned char)n;
+		if (i == 4)
+			return true;
+	}
+}
+
 /* An address as it is written, not yet unmapped; brackets are taken off. */
 static bool
 parse(const char *text, size_t len, struct addr *out)
@@ -42,14 +59,18 @@ parse(const char *text, size_t len, struct addr *out)
 		text++;
 		len -= 2;
 	}
-	if (len == 0 || len >= sizeof(buf) || memchr(text, '\0', len) != NULL)
+	if (len == 0 || len >= sizeof(buf))
 		return false;
-	memcpy(buf, text, len);
-	buf[len] = '\0';
-	if (inet_pton(AF_INET, buf, out->ip) == 1) {
+	if (parse_v4(text, len, out->ip)) {
 		out->family = ADDR_IPV4;
 		out->prefix = 32;
-	} else if (inet_pton(AF_INET6, buf, out->ip) == 1) {
+		return true;
+	}
+	for (size_t i = 0; i < len; i++)
+		if ((buf[i] = text[i]) == '\0')
+			return fail(out);
+	buf[len] = '\0';
+	if (inet_pton(AF_INET6, buf, out->ip) == 1) {
 		out->family = ADDR_IPV6;
 		out->prefix = 128;
 	} else
@@ -168,8 +189,8 @@ addr_socket(const char *text, size_t len, struct addr *out)
 		tail = len - (size_t)(close - text);
 		if (head + tail > sizeof(buf))
 			return fail(out);
-		memcpy(buf, text, head);
-		memcpy(buf + head, close, tail);
+		for (size_t i = 0; i < head + tail; i++)
+			buf[i] = i < head ? text[i] : close[i - head];
 		return host_port(buf, head + tail, 0, out);
 	}
 	return host_port(text, len, 0, out);
