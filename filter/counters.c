@@ -32,13 +32,23 @@ counters_digest(enum section section, const char *name)
 	return h != 0 ? h : 1;		/* 0 marks a free bucket */
 }
 
-/* Does row n exist, have space, and belong to that digest? */
+/*
+ * Does row n exist, have space, and belong to that digest?  To a process that has
+ * just begun its page is new: one that is read first is faulted in twice, so it is
+ * asked in the way of a writer.
+ */
 static bool
 row_belongs(const struct counters *c, uint32_t n, uint64_t digest)
 {
-	return n != 0 && n < c->nrows &&
-	    n < atomic_load_explicit(&c->head->ready, memory_order_acquire) &&
-	    atomic_load_explicit(&counters_row(c, n)->owner, relaxed) == digest;
+	uint64_t is = digest;
+	struct row *r;
+
+	if (n == 0 || n >= c->nrows ||
+	    n >= atomic_load_explicit(&c->head->ready, memory_order_acquire))
+		return false;
+	r = counters_row(c, n);
+	return c->young > 0 ? atomic_compare_exchange_strong(&r->owner, &is, digest) :
+	    atomic_load_explicit(&r->owner, relaxed) == digest;
 }
 
 /* Makes row n the digest's if it is nobody's: a power cut may have lost its owner. */
@@ -193,6 +203,7 @@ counters_there(struct counters *c, uint64_t now)
 void
 counters_recheck(struct counters *c, uint64_t now)
 {
+	c->young = COUNTERS_YOUNG;
 	c->looked = now + 1;		/* in the time to come: never lately */
 	(void)counters_there(c, now);
 }
@@ -265,6 +276,8 @@ counters_add(struct counters *c, const struct settings *settings,
 	if (c == NULL || !c->writer || !counters_there(c, now))
 		return;
 	add(&c->head->calls);
+	if (c->young > 0)
+		c->young--;
 	counters_alive(c, now);
 	if (!v->counted || v->action == ACT_LATER)
 		return;

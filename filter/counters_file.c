@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "append.h"
 #include "counters.h"
 #include "counters_file.h"
 
@@ -48,6 +49,14 @@ say(struct sentence s, const char *format, ...)
 	va_end(ap);
 }
 
+uint64_t
+counters_now(void)
+{
+	struct timespec now;
+
+	return clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0 ? (uint64_t)now.tv_sec : 0;
+}
+
 static uint32_t
 chunk_of(uint32_t nrows)
 {
@@ -60,16 +69,17 @@ file_size(uint32_t nrows)
 	return counters_rows_at(2 * nrows) + (size_t)nrows * ROW_SIZE;
 }
 
-/* The folder of a front end's counters, or -1. */
+/* The folder of a front end's counters, and then c->path is set; or -1. */
 static int
-open_folder(const char *state_dir, const char *frontend, bool writer,
+open_folder(struct counters *c, const char *state_dir, const char *frontend,
     struct stat *st, struct sentence why)
 {
-	char path[512];
-	int fd, n;
+	const char *end = c->path + sizeof(c->path), *most = end - sizeof(COUNTERS_NAME);
+	const char *path = c->path;
+	char *o = append(append(append(c->path, most, state_dir), most, "/"), most, frontend);
+	int fd;
 
-	n = snprintf(path, sizeof(path), "%s/%s", state_dir, frontend);
-	if (n < 0 || (size_t)n >= sizeof(path) - sizeof("/" COUNTERS_NAME)) {
+	if (o == NULL) {
 		say(why, "%.64s...: the path of state_dir is too long; no counters are kept",
 		    state_dir);
 		return -1;
@@ -87,12 +97,13 @@ open_folder(const char *state_dir, const char *frontend, bool writer,
 		    "trusted; chmod 755 it", path);
 		goto fail;
 	}
-	if (writer && st->st_uid != geteuid() && st->st_uid != 0) {
+	if (c->writer && st->st_uid != geteuid() && st->st_uid != 0) {
 		say(why, "%s: belongs to user %lu and this is user %lu; `tlsward setup` "
 		    "gives it to its server's user", path, (unsigned long)st->st_uid,
 		    (unsigned long)geteuid());
 		goto fail;
 	}
+	(void)append(o, end, "/" COUNTERS_NAME);
 	return fd;
 fail:
 	if (fd != -1)
@@ -140,9 +151,9 @@ unmap(struct counters *c)
  * write to a hole of a full disk is a SIGBUS.
  */
 static int
-fill_holes(const struct counters *c, const struct stat *st)
+fill_holes(const struct counters *c, const struct stat *st, uint32_t ready)
 {
-	size_t end = counters_space_end(c->nbuckets, atomic_load(&c->head->ready));
+	size_t end = counters_space_end(c->nbuckets, ready);
 
 	if ((uint64_t)st->st_blocks * 512 >= end)
 		return 0;
@@ -183,9 +194,9 @@ open_plain(struct counters *c, const struct stat *folder, struct stat *st, struc
 	return FOUND;
 }
 
-/* For a writer.  False, and said why. */
+/* For a writer.  Nothing of it is touched yet.  False, and said why. */
 static bool
-map(struct counters *c, const struct stat *st, struct sentence why)
+map(struct counters *c, const struct stat *st, uint32_t ready, struct sentence why)
 {
 	char *p = mmap(NULL, c->size, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, 0);
 	int error;
@@ -198,7 +209,7 @@ map(struct counters *c, const struct stat *st, struct sentence why)
 	c->recent = (struct slot *)(void *)(p + COUNTERS_RECENT_AT);
 	c->index = (struct bucket *)(void *)(p + COUNTERS_INDEX_AT);
 	c->rows = p + counters_rows_at(c->nbuckets);
-	if ((error = fill_holes(c, st)) == 0)
+	if ((error = fill_holes(c, st, ready)) == 0)
 		return true;
 	say(why, "%s: %s; no counters are kept until there is space", c->path, strerror(error));
 	return false;
@@ -229,7 +240,7 @@ find(struct counters *c, const struct stat *folder, struct sentence why)
 	c->chunk = chunk_of(c->nrows);
 	c->dev = st.st_dev;
 	c->ino = st.st_ino;
-	found = !c->writer || map(c, &st, why) ? FOUND : REFUSED;
+	found = !c->writer || map(c, &st, atomic_load(&h.ready), why) ? FOUND : REFUSED;
 out:
 	if (found != FOUND)
 		unmap(c);
@@ -243,7 +254,7 @@ make(struct counters *c, uint32_t nrows)
 	struct header h = {
 		.magic = COUNTERS_MAGIC, .version = COUNTERS_VERSION, .mark = COUNTERS_MARK,
 		.nbuckets = 2 * nrows, .nrows = nrows, .row_size = ROW_SIZE,
-		.size = file_size(nrows), .made = (uint64_t)time(NULL),
+		.size = file_size(nrows), .made = counters_now(),
 	};
 	uint32_t ready = chunk_of(nrows);
 	char temp[64];
@@ -302,7 +313,7 @@ set_aside(const struct counters *c, struct sentence why)
 	size_t n = strnlen(why.text, why.size);
 	struct sentence rest = { why.text + n, why.size - n };
 
-	snprintf(aside, sizeof(aside), COUNTERS_NAME ".bad-%lld", (long long)time(NULL));
+	snprintf(aside, sizeof(aside), COUNTERS_NAME ".bad-%llu", (unsigned long long)counters_now());
 	if (renameat(c->dir, COUNTERS_NAME, c->dir, aside) == -1) {
 		say(rest, " and cannot be set aside: %s; no counters are kept until it is removed",
 		    strerror(errno));
@@ -312,12 +323,17 @@ set_aside(const struct counters *c, struct sentence why)
 	return true;
 }
 
-/* One more process counts into the file. */
+/*
+ * One more process counts into the file, which is what its path says now.  To
+ * write before anything is read spares a page fault.
+ */
 static void
 begin(struct counters *c)
 {
-	uint64_t now = (uint64_t)time(NULL);
+	uint64_t now = counters_now();
 
+	c->looked = now;
+	c->young = COUNTERS_YOUNG;
 	atomic_fetch_add(&c->head->starts, 1);
 	atomic_store(&c->head->last_start, now);
 	counters_alive(c, now);
@@ -367,17 +383,17 @@ counters_open_rows(const char *state_dir, const char *frontend, bool writer,
 	struct counters *c;
 	struct stat folder;
 
-	say(why, "%s", "");
+	if (whysize > 0)
+		whytext[0] = '\0';
 	if ((c = calloc(1, sizeof(*c))) == NULL) {
 		say(why, "out of memory; no counters are kept");
 		return NULL;
 	}
 	c->writer = writer;
 	c->fd = -1;
-	c->dir = open_folder(state_dir, frontend, writer, &folder, why);
+	c->dir = open_folder(c, state_dir, frontend, &folder, why);
 	if (c->dir == -1)
 		goto fail;
-	snprintf(c->path, sizeof(c->path), "%s/%s/" COUNTERS_NAME, state_dir, frontend);
 	if (attach(c, &folder, rows, why))
 		return c;
 fail:

@@ -48,6 +48,7 @@
 #define COUNTERS_ROWS	(1u << 18)	/* 100,000 domains, as many peers, and room */
 #define COUNTERS_PAGE	4096u
 #define COUNTERS_CHUNK	256u		/* rows made ready at a time: 80 KiB */
+#define COUNTERS_YOUNG	8		/* calls of counters_add */
 #define ROW_REASONS	16		/* of which REASON_MAX are in use */
 
 struct header {
@@ -125,6 +126,7 @@ struct counters {
 	uint64_t grow_after;		/* the disk was full: do not ask again before */
 	enum counters_lack lack;	/* why a count found no row; see counters_tell */
 	uint64_t looked;		/* when the path was last compared with ino */
+	unsigned young;			/* calls for which pages are taken to be new to the process */
 	bool cut;			/* the mapped file has lost its end: not to be touched */
 	char replaced[256];		/* what was wrong with it then; see counters_tell */
 	char path[512];			/* of the file, for sentences */
