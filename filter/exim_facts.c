@@ -1,6 +1,6 @@
-#include <stdio.h>
 #include <string.h>
 
+#include "append.h"
 #include "exim_facts.h"
 
 struct field {
@@ -80,9 +80,12 @@ exim_facts_session(struct exim_facts *x, const char *arg, long pid)
 	struct facts *facts = &x->facts;
 	struct field f[N];
 	unsigned port = 0;
+	const char *end;
 
-	memset(x, 0, sizeof(*x));
-	snprintf(x->session, sizeof(x->session), "exim-%ld", pid);
+	memset(facts, 0, sizeof(*facts));
+	x->sender_domain[0] = x->recipient_domain[0] = '\0';
+	end = x->session + sizeof(x->session);
+	(void)append_number(append(x->session, end, "exim-"), end, (uint64_t)pid);
 	facts->session = x->session;
 	facts->helo = facts->cipher = facts->sender = facts->recipient = "";
 	facts->sender_domain = x->sender_domain;

@@ -21,7 +21,7 @@
 
 struct exim_facts {
 	struct facts facts;
-	char session[24];		/* "exim-PID": Exim has no session id of its own */
+	char session[32];		/* "exim-PID": Exim has no session id of its own */
 	char sender_domain[NAME_SIZE], recipient_domain[NAME_SIZE];
 };
 

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "append.h"
 #include "counters.h"
 #include "exim_cert.h"
 #include "exim_state.h"
@@ -19,15 +19,17 @@
 extern void log_write(unsigned selector, int which, const char *format, ...)
     __attribute__((weak));
 
+/* Long texts stand last: each page that a process writes to is one more that it has to be given. */
 static struct {
-	char path[PATH_MAX];		/* of the INI; "": nothing read yet */
+	pid_t pid, looked;		/* the process, and the one that looked last */
+	pid_t counters_pid;		/* that tried last to open the counters */
+	bool counters_said;
+	const char *doubt;
+	struct counters *counters;
 	struct hold hold;
 	char folder[64];		/* for what Debian-exim may not leave beside the INI */
-	pid_t pid;			/* the process that looked last */
-	struct counters *counters;
-	char state_dir[PATH_MAX];	/* theirs */
-	pid_t counters_pid;		/* the process that tried last to open them */
-	bool counters_said;
+	char path[PATH_MAX];		/* of the INI; "": nothing read yet */
+	char state_dir[PATH_MAX];	/* the daemon's counters' */
 } state;
 
 static void
@@ -39,17 +41,21 @@ log_all(int level, const char *line)
 }
 
 void
+exim_doubt(const char *why)
+{
+	state.doubt = why;
+}
+
+const char *
+exim_doubtful(void)
+{
+	return state.doubt;
+}
+
+void
 exim_say(const char *line)
 {
 	log_all(LOG_WARNING, line);
-}
-
-/* In a connection's process that all is well would be a line a connection. */
-static void
-log_trouble(int level, const char *line)
-{
-	if (level <= LOG_WARNING)
-		log_all(level, line);
 }
 
 static void
@@ -57,7 +63,20 @@ forget(void)
 {
 	counters_close(state.counters);
 	hold_free(&state.hold);
-	memset(&state, 0, sizeof(state));
+	state.counters = NULL;
+	state.looked = state.counters_pid = 0;
+	state.counters_said = false;
+	state.state_dir[0] = '\0';
+}
+
+/* No folder, where its name is too long. */
+static void
+folder_below(const char *state_dir)
+{
+	const char *end = state.folder + sizeof(state.folder);
+
+	if (append(append(state.folder, end, state_dir), end, "/exim") == NULL)
+		state.folder[0] = '\0';
 }
 
 static const struct settings *
@@ -65,21 +84,24 @@ look(const char *path, bool daemon)
 {
 	size_t len = strlen(path);
 
+	state.pid = getpid();
 	if (len >= sizeof(state.path) || len == 0)
 		return NULL;
 	if (strcmp(path, state.path) != 0) {
-		forget();
+		if (state.path[0] != '\0')
+			forget();
 		memcpy(state.path, path, len + 1);
 		hold_init(&state.hold, state.path);
-		(void)snprintf(state.folder, sizeof(state.folder), "%s/exim",
-		    key_table[KEY_STATE_DIR].preset_text);
+		folder_below(key_table[KEY_STATE_DIR].preset_text);
 	}
 	/* a connection's process looks up little and ends soon, the daemon lives long */
-	state.hold.form = (struct compiled){ state.folder, !daemon, true };
-	if (daemon || state.pid != getpid()) {
-		state.pid = getpid();
-		hold_refresh(&state.hold, daemon ? log_all : log_trouble);
+	state.hold.form = (struct compiled){ state.folder[0] != '\0' ? state.folder : NULL, !daemon, true };
+	if (daemon || state.looked != state.pid) {
+		state.looked = state.pid;
+		state.hold.quiet = !daemon;	/* else it were a line a connection */
+		hold_refresh(&state.hold, log_all);
 	}
+	state.doubt = NULL;		/* what was in the settings is an error there */
 	return held_settings(state.hold.now);
 }
 
@@ -99,23 +121,26 @@ tell_counters(uint64_t now)
 static void
 open_counters(const struct settings *s, bool daemon, uint64_t now)
 {
-	const char *dir = settings_place(s, SEC_SERVER, KEY_STATE_DIR);
-	char why[512] = "";
+	const char *dir;
+	char why[512];
 
+	if (!daemon && state.counters_pid == state.pid)
+		return;
+	dir = settings_place(s, SEC_SERVER, KEY_STATE_DIR);
 	if (daemon && strcmp(dir, state.state_dir) != 0) {
 		counters_close(state.counters);
 		state.counters = NULL;
 		state.counters_said = false;
 	}
-	if (!daemon && state.counters_pid == state.pid)
-		return;
 	state.counters_pid = state.pid;
 	if (state.counters != NULL) {
 		counters_recheck(state.counters, now);
 		tell_counters(now);
 		return;
 	}
-	snprintf(state.state_dir, sizeof(state.state_dir), "%s", dir);
+	if (daemon)
+		snprintf(state.state_dir, sizeof(state.state_dir), "%s", dir);
+	why[0] = '\0';
 	state.counters = counters_open(dir, "exim", true, why, sizeof(why));
 	if (why[0] != '\0' && !state.counters_said)
 		log_all(LOG_WARNING, why);
@@ -129,7 +154,7 @@ exim_preload(const char *ini)
 
 	if (s == NULL)
 		return;
-	open_counters(s, true, (uint64_t)time(NULL));
+	open_counters(s, true, counters_now());
 	exim_cert_preload(s);
 }
 
@@ -137,6 +162,12 @@ const struct settings *
 exim_settings(const char *ini)
 {
 	return look(ini, false);
+}
+
+long
+exim_process(void)
+{
+	return (long)state.pid;
 }
 
 const char *
@@ -148,11 +179,12 @@ exim_trouble(void)
 void
 exim_count(const struct settings *s, const struct facts *f, const struct verdict *v)
 {
-	uint64_t now = (uint64_t)time(NULL);
+	uint64_t now;
 
 	/* A call that counts for nothing else is no reason to open the file. */
 	if (s == NULL || (!v->counted && state.counters == NULL))
 		return;
+	now = counters_now();
 	open_counters(s, false, now);
 	if (state.counters == NULL)
 		return;

@@ -20,6 +20,14 @@ void exim_preload(const char *ini);
 /* The settings of this process; NULL: there never were readable ones. */
 const struct settings *exim_settings(const char *ini);
 const char *exim_trouble(void);		/* why there are none */
+long exim_process(void);		/* the process that called exim_settings last */
+
+/*
+ * A name may have been taken for none, and so for nobody's; why, in constant text.
+ * That of the last one since exim_settings; NULL: none.
+ */
+void exim_doubt(const char *why);
+const char *exim_doubtful(void);
 
 /* A line for Exim's main log. */
 void exim_say(const char *line);

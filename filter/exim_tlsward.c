@@ -10,9 +10,9 @@
  */
 #include <limits.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "exim_cert.h"
 #include "exim_facts.h"
@@ -28,24 +28,27 @@ entry tlsward_preload, tlsward_advertise, tlsward_certificate, tlsward_privateke
     tlsward_ask, tlsward_demand, tlsward_ca, tlsward_crl, tlsward_element, tlsward_mail,
     tlsward_rcpt, tlsward_verb, tlsward_reply, tlsward_log;
 
-/* The last verdict, for the ACL that acts on it. */
+static const char cannot_tell[] = "451 4.3.5 Temporary local problem, please try again later";
+
+/*
+ * The last verdict, for the ACL that acts on it.  A connection's process has a
+ * copy of each page that it writes to: so what an accepted mail needs comes first.
+ */
 static struct {
 	const char *verb;		/* NULL: none yet */
-	char reply[512];
-	char log[1536];
+	const char *reply, *log;	/* constant, or */
+	char reply_text[512], log_text[1536];
 } said;
 
-static char answer[PATH_MAX];		/* what *yield points to */
-
-static const char cannot_tell[] = "451 4.3.5 Temporary local problem, please try again later";
+static char own[PATH_MAX];		/* what *yield points to where it is nothing that lasts */
 
 /* ---- answers ---- */
 
+/* The text lasts to the next call at least, which is longer than Exim needs it. */
 static int
 answer_with(unsigned char **yield, const char *text)
 {
-	snprintf(answer, sizeof(answer), "%s", text);
-	*yield = (unsigned char *)answer;
+	*yield = (unsigned char *)(uintptr_t)text;
 	return EXIM_OK;
 }
 
@@ -55,9 +58,9 @@ fail(unsigned char **yield, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(answer, sizeof(answer), fmt, ap);
+	vsnprintf(own, sizeof(own), fmt, ap);
 	va_end(ap);
-	*yield = (unsigned char *)answer;
+	*yield = (unsigned char *)own;
 	return EXIM_FAIL;
 }
 
@@ -87,7 +90,8 @@ tlsward_preload(unsigned char **yield, int argc, unsigned char *argv[])
 	if (!arity(yield, argc, 2, "preload"))
 		return EXIM_FAIL;
 	exim_preload(text(argv, 0));
-	return answer_with(yield, text(argv, 1));
+	snprintf(own, sizeof(own), "%s", text(argv, 1));
+	return answer_with(yield, own);
 }
 
 /* ---- TLS options: {INI}{session}, certificate and privatekey also {SNI} ---- */
@@ -104,11 +108,11 @@ option(unsigned char **yield, int argc, unsigned char *argv[], int want, const c
 
 	if (!arity(yield, argc, want, what))
 		return false;
-	if ((why = exim_facts_session(x, text(argv, 1), (long)getpid())) != NULL) {
+	*s = exim_settings(text(argv, 0));
+	if ((why = exim_facts_session(x, text(argv, 1), exim_process())) != NULL) {
 		fail(yield, "tlsward: %s: %s", what, why);
 		return false;
 	}
-	*s = exim_settings(text(argv, 0));
 	return true;
 }
 
@@ -291,11 +295,20 @@ tlsward_element(unsigned char **yield, int argc, unsigned char *argv[])
 /* ---- verdicts: {INI}{session}{TLS}{certificate in base64}{sender}, RCPT also {recipient} ---- */
 
 static void
+say_nothing(void)
+{
+	said.verb = "defer";
+	said.reply = cannot_tell;
+	said.log = "decision=defer reason=exim detail=\"there is no verdict\"";
+}
+
+static void
 say_defer(const char *why)
 {
 	said.verb = "defer";
-	snprintf(said.reply, sizeof(said.reply), "%s", cannot_tell);
-	snprintf(said.log, sizeof(said.log), "decision=defer reason=exim detail=\"%s\"", why);
+	said.reply = cannot_tell;
+	snprintf(said.log_text, sizeof(said.log_text), "decision=defer reason=exim detail=\"%s\"", why);
+	said.log = said.log_text;
 }
 
 /*
@@ -311,7 +324,7 @@ say(const struct settings *s, const struct facts *f, const struct verdict *v)
 	case ACT_ACCEPT:
 	case ACT_LATER:
 		said.verb = "accept";
-		said.reply[0] = said.log[0] = '\0';
+		said.reply = said.log = "";
 		return;
 	case ACT_REPORT:
 		verb = "report";
@@ -328,8 +341,10 @@ say(const struct settings *s, const struct facts *f, const struct verdict *v)
 		return;
 	}
 	said.verb = verb;
-	snprintf(said.reply, sizeof(said.reply), "%s", v->reply);
-	policy_log(s, f, v, said.log, sizeof(said.log));
+	snprintf(said.reply_text, sizeof(said.reply_text), "%s", v->reply);
+	policy_log(s, f, v, said.log_text, sizeof(said.log_text));
+	said.reply = said.reply_text;
+	said.log = said.log_text;
 }
 
 static int
@@ -341,16 +356,19 @@ decide(unsigned char **yield, int argc, unsigned char *argv[], bool rcpt)
 	const char *why;
 	bool looked;
 
-	say_defer("there is no verdict");
+	say_nothing();
 	if (!arity(yield, argc, rcpt ? 6 : 5, rcpt ? "rcpt" : "mail"))
 		return EXIM_FAIL;
-	if ((why = exim_facts_session(&x, text(argv, 1), (long)getpid())) != NULL ||
-	    (why = exim_facts_tls(&x, text(argv, 2), text(argv, 3))) != NULL) {
+	s = exim_settings(text(argv, 0));
+	if ((why = exim_facts_session(&x, text(argv, 1), exim_process())) == NULL &&
+	    (why = exim_facts_tls(&x, text(argv, 2), text(argv, 3))) == NULL) {
+		exim_facts_envelope(&x, text(argv, 4), rcpt ? text(argv, 5) : NULL);
+		why = exim_doubtful();
+	}
+	if (why != NULL) {
 		say_defer(why);
 		return answer_with(yield, said.verb);
 	}
-	exim_facts_envelope(&x, text(argv, 4), rcpt ? text(argv, 5) : NULL);
-	s = exim_settings(text(argv, 0));
 	if (x.facts.cert.status == CERT_NONE && policy_asks(s, &x.facts) == CC_NONE)
 		x.facts.cert.status = CERT_NOT_ASKED;
 	looked = policy_needs_cert(s, &x.facts);
