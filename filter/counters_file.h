@@ -193,6 +193,8 @@ void counters_note(struct counters *, const struct settings *, const struct fact
 uint64_t counters_digest(enum section, const char *name);
 #define COUNTERS_PROBES	1024		/* buckets looked at; with half free, a few dozen at most */
 
+/* The row that the index has for the digest, by read(2); 0: none. */
+uint32_t counters_row_of(const struct counters *, uint64_t digest);
 /* size octets from `at` on; false: the file has lost them, or they cannot be read. */
 bool counters_read(const struct counters *, void *to, size_t size, size_t at);
 

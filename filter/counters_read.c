@@ -28,9 +28,8 @@ counters_read(const struct counters *c, void *to, size_t size, size_t at)
 	return true;
 }
 
-/* The row that the index has for the digest; 0: none. */
-static uint32_t
-row_of(const struct counters *c, uint64_t digest)
+uint32_t
+counters_row_of(const struct counters *c, uint64_t digest)
 {
 	struct bucket some[BUCKETS];
 	uint32_t first, n, i = 0, k;
@@ -91,7 +90,7 @@ counters_get(const struct counters *c, enum section section, const char *name,
 	uint64_t digest = counters_digest(section, name);
 	uint32_t row;
 
-	return c != NULL && (row = row_of(c, digest)) != 0 && sum_row(c, row, digest, sum);
+	return c != NULL && (row = counters_row_of(c, digest)) != 0 && sum_row(c, row, digest, sum);
 }
 
 bool
