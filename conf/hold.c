@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "hold.h"
+#include "image.h"
 #include "problem.h"
 
 #define LOGGED_MAX 20		/* errors of one file that go to the log */
@@ -200,6 +201,8 @@ put_in_force(struct hold *h, struct settings *fresh, hold_log *log)
 	struct held *held;
 
 	if (!same_file) {
+		if (h->share)
+			settings_share(fresh);
 		if ((held = calloc(1, sizeof(*held))) == NULL) {
 			say(log, LOG_ERR, "%s: out of memory", h->path);
 			settings_free(fresh);

@@ -13,7 +13,7 @@
  * the same second, where the file system keeps no parts of one).
  *
  * A large file may be read by its compiled form, see conf/compiled.h; `form`,
- * `leave` and `quiet` are the owner's to set after hold_init.
+ * `leave`, `share` and `quiet` are the owner's to set after hold_init.
  *
  * hold_refresh_soon never keeps its caller waiting for a large file: that is
  * read by a thread, which ends with a descriptor that becomes readable.
@@ -45,6 +45,7 @@ struct hold {
 	struct compiled form;		/* at first: read it, keep a copy, make none */
 	size_t kept;			/* octets of all settings that are referenced */
 	bool leave;			/* have a thread make one, of what is in force */
+	bool share;			/* with processes to be forked; see settings_share() in image.h */
 	bool quiet;			/* nobody wants to know that all is well */
 	int64_t leave_at;		/* CLOCK_MONOTONIC ms; 0: no need */
 	struct settings *offered;

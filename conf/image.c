@@ -134,6 +134,15 @@ head_sane(const struct image *h, size_t len)
 	return h->pool_len > 0;
 }
 
+static void
+place(struct settings *s, const void *base, const char *pool)
+{
+	s->base = base;
+	s->rules = (const void *)(s->base + s->head.rules);
+	s->slots = (const void *)(s->base + s->head.slots);
+	s->pool = pool != NULL ? pool : s->base + s->head.pool;
+}
+
 /* The head is copied before it is looked at: what is mapped may change. */
 static struct settings *
 over(const struct image *h, const void *base, size_t len, const char *pool)
@@ -147,10 +156,7 @@ over(const struct image *h, const void *base, size_t len, const char *pool)
 		free(s);
 		return NULL;
 	}
-	s->base = base;
-	s->rules = (const void *)(s->base + s->head.rules);
-	s->slots = (const void *)(s->base + s->head.slots);
-	s->pool = pool != NULL ? pool : s->base + s->head.pool;
+	place(s, base, pool);
 	return s;
 }
 
@@ -204,19 +210,44 @@ settings_adopt_parts(struct image *head, char *pool)
 	return s;
 }
 
+static void
+image_copy(const struct settings *s, char *image)
+{
+	memcpy(image, &s->head, sizeof(s->head));
+	memcpy(image + sizeof(s->head), s->base + sizeof(s->head),
+	    s->head.pool - sizeof(s->head));
+	memcpy(image + s->head.pool, s->pool, s->head.pool_len);
+}
+
 void *
 settings_image(const struct settings *s, size_t *len)
 {
 	char *image = malloc((size_t)s->head.length);
 
 	*len = (size_t)s->head.length;
-	if (image == NULL)
-		return NULL;
-	memcpy(image, &s->head, sizeof(s->head));
-	memcpy(image + sizeof(s->head), s->base + sizeof(s->head),
-	    s->head.pool - sizeof(s->head));
-	memcpy(image + s->head.pool, s->pool, s->head.pool_len);
+	if (image != NULL)
+		image_copy(s, image);
 	return image;
+}
+
+void
+settings_share(struct settings *s)
+{
+	const size_t len = (size_t)s->head.length;
+	char *to;
+
+	if (s->mapped != NULL || len < SHARE_LEAST)
+		return;
+	to = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (to == MAP_FAILED)
+		return;
+	image_copy(s, to);
+	(void)mprotect(to, len, PROT_READ);
+	free(s->owned[0]);
+	free(s->owned[1]);
+	s->owned[0] = s->owned[1] = NULL;
+	s->mapped = to;
+	place(s, to, NULL);
 }
 
 void

@@ -98,6 +98,7 @@ look(const char *path, bool daemon)
 	state.hold.form = (struct compiled){ state.folder[0] != '\0' ? state.folder : NULL, !daemon, true };
 	if (daemon || state.looked != state.pid) {
 		state.looked = state.pid;
+		state.hold.share = daemon;
 		state.hold.quiet = !daemon;	/* else it were a line a connection */
 		hold_refresh(&state.hold, log_all);
 	}

@@ -611,6 +611,70 @@ leaves_a_compiled_form(void **state)
 	hold_free(&h);
 }
 
+/* Is what p points to in memory that a fork shares? */
+static bool
+is_shared(const void *p)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	unsigned long from, to, at = (unsigned long)(uintptr_t)p;
+	char line[512], flags[8];
+	bool shared = false;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "%lx-%lx %4s", &from, &to, flags) == 3 && at >= from && at < to)
+			shared = strcmp(flags, "r--s") == 0;
+	assert_int_equal(fclose(f), 0);
+	return shared;
+}
+
+/* A daemon's settings are its children's without a page table of theirs to copy. */
+static void
+shares(void **state)
+{
+	const struct settings *s;
+	struct hold h;
+
+	(void)state;
+	save_large("[server]\nmode = require\n[domain example.org]\nmode = none\n");
+	hold_init(&h, ini);
+	h.share = true;
+	assert_true(refresh(&h));
+	assert_int_equal(mode(&h), MODE_REQUIRE);
+	s = held_settings(h.now);
+	assert_true(is_shared(settings_find(s, SEC_DOMAIN, "example.org")));
+	assert_true(is_shared(settings_name(s, settings_find(s, SEC_DOMAIN, "example.org"))));
+	save_large("[server]\nmode = none\n");
+	assert_true(refresh(&h));			/* the old ones go */
+	assert_int_equal(mode(&h), MODE_NONE);
+	assert_true(is_shared(settings_at(held_settings(h.now), SEC_SERVER, 0)));
+	hold_free(&h);
+	save("[server]\nmode = offer\n");
+	hold_init(&h, ini);
+	h.share = true;
+	assert_true(refresh(&h));			/* little is as cheap to copy */
+	assert_false(is_shared(settings_at(held_settings(h.now), SEC_SERVER, 0)));
+	hold_free(&h);
+}
+
+/* A process of one connection wants to hear of trouble only. */
+static void
+quiet(void **state)
+{
+	struct hold h;
+
+	(void)state;
+	save("[server]\nmode = offer\n");
+	hold_init(&h, ini);
+	h.quiet = true;
+	assert_true(refresh(&h));
+	assert_int_equal(logged.lines, 0);
+	save("[server]\nmode = bogus\n");
+	assert_false(refresh(&h));
+	assert_int_not_equal(logged.errors, 0);
+	hold_free(&h);
+}
+
 int
 main(void)
 {
@@ -618,7 +682,7 @@ main(void)
 		CASE(good), CASE(bad), CASE(never_good), CASE(goes_and_comes),
 		CASE(no_descriptors), CASE(quick_writes), CASE(whole_seconds), CASE(references), CASE(many_errors),
 		CASE(by_thread), CASE(deep_names), CASE(changed_while_read), CASE(errors_of_a_thread), CASE(offered),
-		CASE(leaves_a_compiled_form),
+		CASE(leaves_a_compiled_form), CASE(shares), CASE(quiet),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
