@@ -14,6 +14,7 @@
 #include "cmd.h"
 #include "cmd_access.h"
 #include "cmd_against.h"
+#include "cmd_render.h"
 #include "cmd_smtpd_want.h"
 
 #define VALUE_MAX 16384		/* octets of an option that are looked at */
@@ -212,12 +213,35 @@ compare_call(struct exim *x, const struct option *o, const char *p, unsigned lin
 		    ini_path(x->a, path));
 }
 
+/*
+ * A fixed file does as well where all sessions are shown the one certificate
+ * (TLSWARD_CERTIFICATE, TLSWARD_KEY).  True: there is no more to say of it.
+ */
+static bool
+fixed_file(const struct exim *x, const struct option *o, const char *value, unsigned line)
+{
+	const struct rule *r = one_certificate(x->a->s);
+	bool key = strcmp(o->name, "tls_privatekey") == 0 && rule_sets(r, KEY_KEY);
+	const char *file = settings_text(x->a->s, r, key ? KEY_KEY : KEY_FILE);
+
+	if (o->matters != IF_SHOWN || value[0] != '/' || file == NULL)
+		return false;
+	if (!same_file(value, file))
+		differs(x->a, SEV_ERROR, x->name, line, "%s = %.200s is not what [certificate %s] "
+		    "has: %s; include exim-tlsward.conf, and set %s = %s above it, or neither that "
+		    "nor this", o->name, value, settings_name(x->a->s, r), o->lost,
+		    strcmp(o->name, "tls_privatekey") == 0 ? "TLSWARD_KEY" : "TLSWARD_CERTIFICATE", file);
+	return true;
+}
+
 static void
 not_ours(const struct exim *x, const struct option *o, const char *value, unsigned line)
 {
 	bool error = matters(x->a->s, o), offers = o->matters == IF_CLEAR;
 	char shown[80];
 
+	if (fixed_file(x, o, value, line))
+		return;
 	/* what is fixed may be what the module would say */
 	if (!error && o->matters != NEVER && (o->matters == IF_ASKED_EVENT ||
 	    strcmp(value, offers ? "*" : "") == 0))

@@ -38,6 +38,38 @@ comment(const char *format, ...)
 
 /* ---- Exim ---- */
 
+/* Where Exim's parser ends a path, or reads more into it. */
+static bool
+exim_path(const char *path)
+{
+	return strpbrk(path, " \t$\\{}:\"'#") == NULL;
+}
+
+const struct rule *
+one_certificate(const struct settings *s)
+{
+	if (settings_count(s, SEC_CERTIFICATE) != 1 ||
+	    !rule_sets(settings_at(s, SEC_SERVER, 0), KEY_CERTIFICATE))
+		return NULL;
+	return settings_at(s, SEC_CERTIFICATE, 0);
+}
+
+/* The choice to have Exim keep the one certificate in memory. */
+static void
+note_certificate(const struct settings *s)
+{
+	const struct rule *r = one_certificate(s);
+	const char *file = settings_text(s, r, KEY_FILE), *key = settings_text(s, r, KEY_KEY);
+
+	if (file == NULL || !exim_path(file) || (key != NULL && !exim_path(key)))
+		return;
+	comment("Every session is shown the same certificate. Named here Exim has it in memory, "
+	    "and does not read it in each session; `certificate` then says nothing to Exim:");
+	printf("#TLSWARD_CERTIFICATE = %s\n", file);
+	if (key != NULL)
+		printf("#TLSWARD_KEY = %s\n", key);
+}
+
 /* The ports of the [listener]s, which Exim has to listen on. */
 static void
 note_ports(const struct settings *s)
@@ -71,8 +103,7 @@ note_ports(const struct settings *s)
 int
 render_exim(const struct settings *s, const char *ini, bool debian)
 {
-	/* Exim's parser ends a path at these, or reads more into them. */
-	if (strpbrk(ini, " \t$\\{}:\"'#") != NULL)
+	if (!exim_path(ini))
 		return cmd_error("%s: Exim cannot be given a path with spaces, quotes or any of "
 		    "$ \\ { } : # in it; let a link or another folder lead to the file", ini);
 	if (debian) {
@@ -92,6 +123,7 @@ render_exim(const struct settings *s, const char *ini, bool debian)
 		comment("The site's own ACLs go on after tlsward's; where they have other names:");
 		printf("#TLSWARD_MAIL_ACL = accept\n#TLSWARD_RCPT_ACL = acl_check_rcpt\n");
 	}
+	note_certificate(s);
 	printf(".include %s/share/tlsward/exim-tlsward%s.conf\n\n", TLSWARD_PREFIX,
 	    debian ? "-debian" : "");
 	comment("That file sets %s, tls_advertise_hosts, tls_certificate, tls_privatekey, "

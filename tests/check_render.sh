@@ -62,7 +62,7 @@ exim_takes() { # NAME INI RENDERED VERSION
 	done
 	{
 		echo "TLSWARD_MODULE = $MODULE"
-		sed "s,$prefix/share/tlsward,$T,; s/^#\(TLSWARD_[A-Z]*_ACL\)/\1/" "$3"
+		sed "s,$prefix/share/tlsward,$T,; s/^#\(TLSWARD_[A-Z_]*\)/\1/" "$3"
 		! grep -q exim-tlsward-debian "$3" ||
 		    printf 'acl_smtp_mail = MAIN_ACL_CHECK_MAIL\nacl_smtp_rcpt = MAIN_ACL_CHECK_RCPT\n'
 		printf 'daemon_smtp_ports = 25 : 465 : 2525\nkeep_environment =\nbegin acl\n'
