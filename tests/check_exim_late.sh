@@ -1,0 +1,56 @@
+#!/bin/bash
+# The Exim module's libraries: none but libc is needed to load it, the others are
+# loaded for what needs them, and where that fails nothing is taken for harmless.
+. "$(dirname "$0")/lib.sh"
+need_built exim_tlsward.so
+need_cmd python3 readelf
+
+is "the module needs libc alone" \
+    "$(readelf -d "$MODULE" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | xargs)" libc.so.6
+is "and sets nothing up when it is loaded" "$(readelf -d "$MODULE" | grep -cE '\((INIT|INIT_ARRAY|FINI)\)')" 0
+
+make_state
+write_ini <<END
+[server]
+mode = offer
+state_dir = $STATE
+[peer xn--bcher-kva.example]
+mode = require
+END
+cat >"$T/call.py" <<'END'
+"""Calls tlsward_mail in clear, one sender after the other, in a process without libinih and libidn2."""
+import ctypes, sys
+module, ini = ctypes.CDLL(sys.argv[1]), sys.argv[2].encode()
+for sender in sys.argv[3:]:
+    args = [ini, b"192.0.2.1|25|198.51.100.7|n|client.example", b"|0|0|", b"", sender.encode()]
+    answer = ctypes.c_char_p()
+    status = module.tlsward_mail(ctypes.byref(answer), len(args), (ctypes.c_char_p * 6)(*args, None))
+    verb = answer.value.decode()
+    module.tlsward_log(ctypes.byref(answer), 0, None)
+    print(status, verb, answer.value.decode()[:90])
+END
+call() { python3 "$T/call.py" "$MODULE" "$INI" "$@" 2>&1; }
+without() { # LIBRARY SENDER...: something else has its name
+	mkdir -p "$T/$1"
+	echo "no library" >"$T/$1/$1"
+	LD_LIBRARY_PATH=$T/$1 call "${@:2}"
+}
+
+is "both are there when they are needed" "$(call a@x.example a@bücher.example a@xn--bcher-kva.example | cut -d' ' -f1,2 | xargs)" \
+    '0 accept 0 deny 0 deny'
+is "without libinih no settings are read" "$(without libinih.so.1 a@x.example | cut -d' ' -f1,2)" '0 defer'
+is "without libidn2 ASCII goes on" "$(without libidn2.so.0 a@x.example a@xn--bcher-kva.example | cut -d' ' -f1,2 | xargs)" \
+    '0 accept 0 deny'
+out=$(without libidn2.so.0 a@bücher.example a@x.example)
+is "without libidn2 what is not ASCII waits" "$(cut -d' ' -f1,2 <<<"$out" | xargs)" '0 defer 0 accept'
+like "and the log says why" "$out" 'decision=defer reason=exim detail="libidn2.so.0 cannot be loaded"'
+write_ini <<END
+[server]
+mode = offer
+state_dir = $STATE
+[peer bücher.example]
+mode = require
+END
+is "without libidn2 such settings are none" "$(without libidn2.so.0 a@x.example | cut -d' ' -f1,2)" '0 defer'
+is "with it they are" "$(call a@x.example a@xn--bcher-kva.example | cut -d' ' -f1,2 | xargs)" '0 accept 0 deny'
+done_testing
