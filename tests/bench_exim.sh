@@ -115,11 +115,13 @@ done
 MESSAGES=${MESSAGES:-200}
 make_cert
 declare -A port=()
-for c in without with; do
+for c in without with kept; do
 	free_port at
 	port[$c]=$at
 done
-# What both have; with the macros the certificate is theirs to name.
+# What all have; with the macros the certificate is theirs to name: by what the
+# settings say at each session, or (kept) by TLSWARD_CERTIFICATE, as a file that
+# Exim keeps in memory, which it does without the macros.
 plain="tls_advertise_hosts = *
 tls_certificate = $CERT
 tls_privatekey = $T/mx.exim.key
@@ -138,14 +140,17 @@ daemons() { # DOMAINS: with settings of their own
 	key = $T/mx.exim.key
 	$(awk -v n="$1" 'BEGIN { for (i = 0; i < n; i++) printf "[domain d%d.example]\nmode = offer\n", i }')
 	END
-	for c in without with; do
+	for c in without with kept; do
 		lines=$plain
 		[ $c = without ] || lines=$(exim_macros)
+		[ $c != kept ] || lines="TLSWARD_CERTIFICATE = $CERT
+TLSWARD_KEY = $T/mx.exim.key
+$lines"
 		exim_conf "${port[$c]}" "$lines" >"$T/$c.conf"
 		start_exim $c 4.96 "$T/$c.conf" || die "exim does not start"
 	done
 }
-messages() { # with|without clear|tls: a second
+messages() { # with|without|kept clear|tls: a second
 	local tls=()
 	[ "$2" = clear ] || tls=(-s)
 	"$BUILD/tool/smtp_load" -p "${port[$1]}" -n "$MESSAGES" -c 5 -d 1000 -q "${tls[@]}" -t someone@d%u.example \
@@ -162,7 +167,8 @@ for n in $(printf '%s\n' $BENCH_SIZES 1000 100000 | sort -gu); do
 	for ((run = 0; run <= runs; run++)); do
 		progress "messages, $n domains, run $run of $runs"
 		for way in clear tls; do
-			for c in without with; do
+			for c in without with kept; do
+				[ $c$way != keptclear ] || continue
 				messages $c $way >"$T/one" || exit 1
 				[ $run = 0 ] || cat "$T/one" >>"$T/messages.$c.$way"	# the first is to warm up
 			done
@@ -170,13 +176,22 @@ for n in $(printf '%s\n' $BENCH_SIZES 1000 100000 | sort -gu); do
 	done
 	stop with
 	stop without
+	stop kept
 	for way in clear tls; do
 		with=$(median <"$T/messages.with.$way") without=$(median <"$T/messages.without.$way")
 		point exim_messages "$way, with the macros" "$n" "$with"
 		point exim_messages "$way, without" "$n" "$without"
 		[ "$n" = 1000 ] || [ "$n" = 100000 ] || continue
-		figure "exim_messages_${way}_$n" \
-		    "Exim: messages a second, 5 at a time, 1 kB, $([ $way = tls ] && echo over TLS || echo in clear), $n domains" \
-		    "$with" "without the macros" "$without" 1/s times 0.98
+		what="Exim: messages a second, 5 at a time, 1 kB,"
+		if [ $way = clear ]; then
+			figure "exim_messages_clear_$n" "$what in clear, $n domains" \
+			    "$with" "without the macros" "$without" 1/s times 0.98
+			continue
+		fi
+		kept=$(median <"$T/messages.kept.tls")
+		figure "exim_messages_tls_$n" "$what over TLS, $n domains, TLSWARD_CERTIFICATE set" \
+		    "$kept" "without the macros, one certificate" "$without" 1/s times 0.98
+		figure "exim_messages_tls_each_$n" "Exim: the same, the certificate looked up and read for each session" \
+		    "$with" "without the macros, one certificate" "$without" 1/s shown -
 	done
 done
