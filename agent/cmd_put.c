@@ -38,21 +38,22 @@ text_length(const char *text)
 static size_t
 put_octets(FILE *f, const char *text, size_t len, char keep)
 {
+	const char *end = text + len, *run = text;	/* what goes out as it is, in one piece */
 	size_t columns = 0, n;
 
-	for (const char *end = text + len; text < end; text += n, columns++) {
+	for (; text < end; text += n, columns++) {
 		n = text_length(text);
-		if (n == 0 && *text == keep && keep != '\0') {
-			n = 1;
-			fputc(*text, f);
-		} else if (n == 0 || n > (size_t)(end - text)) {
-			n = 1;
-			fprintf(f, "\\x%02X", (unsigned char)*text);
-			columns += 3;
-		} else {
-			fwrite(text, 1, n, f);
-		}
+		if (n > 0 && n <= (size_t)(end - text))
+			continue;
+		n = 1;
+		if (*text == keep && keep != '\0')
+			continue;
+		fwrite(run, 1, (size_t)(text - run), f);
+		fprintf(f, "\\x%02X", (unsigned char)*text);
+		columns += 3;
+		run = text + 1;
 	}
+	fwrite(run, 1, (size_t)(end - run), f);
 	return columns;
 }
 

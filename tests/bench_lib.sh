@@ -46,7 +46,7 @@ gateway() {
 
 	$(awk -v d="$1" -v p="$2" 'BEGIN {
 	    for (i = 0; i < d; i++)
-		printf "[domain d%d.example]\nmode = %s\nmin_tls = 1.2\n", i, i % 2 ? "require" : "offer"
+		printf "[domain d%d.example]\nmode = %s\n", i, i % 2 ? "require\nmin_tls = 1.2" : "offer\nclient_cert = none"
 	    for (i = 0; i < p; i++)
 		printf "[peer p%d.example]\nmode = require\nclient_cert = request\n", i }')
 	END
