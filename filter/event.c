@@ -144,24 +144,22 @@ read_tls(struct session *s, struct request *r)
 {
 	static const char prefix[] = "TLSv1";
 	const size_t plen = sizeof(prefix) - 1;
-	char *version = r->rest, *cipher, *bits;
+	const char *p = r->rest, *end = p + r->len, *cipher, *bits;
 	unsigned minor = 0, n;
 
-	if (strncmp(version, "SSLv", 4) == 0)		/* as good as none */
+	if (strncmp(p, "SSLv", 4) == 0)		/* as good as none */
 		return true;
-	if ((cipher = memchr(version, ':', r->len)) == NULL ||
-	    (bits = strrchr(cipher + 1, ':')) == NULL)
+	if ((cipher = memchr(p, ':', r->len)) == NULL ||
+	    (bits = memrchr(cipher + 1, ':', (size_t)(end - cipher - 1))) == NULL)
 		return false;
-	*cipher++ = *bits++ = '\0';
-	if (strncmp(version, prefix, plen) != 0 || (version[plen] != '\0' &&
-	    (version[plen] != '.' ||
-	    !request_digits(version + plen + 1, strlen(version + plen + 1), &minor))))
+	if (strncmp(p, prefix, plen) != 0 || ((p += plen) != cipher &&
+	    (*p != '.' || !request_digits(p + 1, (size_t)(cipher - p - 1), &minor))))
 		return false;
-	if (!request_digits(bits, strlen(bits), &n))
+	if (!request_digits(bits + 1, (size_t)(end - bits - 1), &n))
 		return false;
 	s->tls = minor < 3 ? (enum tls_version)(TLS_1_0 + minor) : TLS_1_3;
 	s->bits = n;
-	session_keep(s, TEXT_CIPHER, cipher, strlen(cipher));
+	session_keep(s, TEXT_CIPHER, cipher + 1, (size_t)(bits - cipher - 1));
 	return true;
 }
 

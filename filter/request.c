@@ -154,8 +154,6 @@ parse(struct request *r, char *p, char *end)
 	if (p < end) {
 		r->rest = p + 1;
 		r->len = (size_t)(end - r->rest);
-		r->holds_nul = memchr(r->rest, '\0', r->len) != NULL;
-		r->whole = r->whole && !r->holds_nul;
 	}
 	if (!version(number, (size_t)(number_end - number), &r->version))
 		return "its version is unknown";
@@ -169,7 +167,7 @@ request_parse(struct request *r, char *line, size_t len, bool whole)
 	const size_t head = sizeof(report) - 1;
 
 	r->kind = LINE_STRANGE;
-	r->filter = r->holds_nul = r->foreign = false;
+	r->filter = r->foreign = false;
 	r->trouble = r->session = r->token = NULL;
 	r->event = NULL;
 	r->rest = NULL;
@@ -180,7 +178,8 @@ request_parse(struct request *r, char *line, size_t len, bool whole)
 		line[--len] = '\0';
 	r->line = line;
 	r->line_len = len;
-	r->whole = whole;
+	r->holds_nul = memchr(line, '\0', len) != NULL;
+	r->whole = whole && !r->holds_nul;
 	if (len >= head && memcmp(line, report, head) == 0) {
 		r->kind = LINE_REPORT;
 	} else if (len >= head && memcmp(line, filter, head) == 0) {

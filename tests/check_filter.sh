@@ -31,6 +31,12 @@ is "verifies: data-line and commit are registered" \
 like "verifies: what smtpd.conf contradicts is an error" "$(cat "$T/verifies.err")" \
     '^session a1: the listener 198\.51\.100\.7:2525 says .verifies = yes., but .*Received line says'
 is "verifies: no feed is told once" "$(grep -c 'no fingerprint will come: /nonexistent/opensmtpd/feed' "$T/verifies.err")" 1
+printf '%s\n' 'config|ready' 'report|0.7|1|smtp-in|link-connect|1|x|pass|192.0.2.1:1|198.51.100.7:25' \
+    'report|0.7|1|smtp-in|link-tls|1|TLSv1.3:A:B:C' 'report|0.7|1|smtp-in|link-connect|2|x|pass|192.0.2.1|y' |
+    "$FILTER" -c filter.ini 2>"$T/shown.err" >/dev/null
+is "malformed lines are shown as they came" \
+    "$(sed -n 's/^malformed line from smtpd, a field is malformed: //p' "$T/shown.err" | tr '\n' ' ')" \
+    'report|0.7|1|smtp-in|link-tls|1|TLSv1.3:A:B:C report|0.7|1|smtp-in|link-connect|2|x|pass|192.0.2.1|y '
 is "malformed lines: ten complaints a minute" "$(grep -c '^malformed line' "$T/malformed.err")" 10
 
 # ---- the trace ----

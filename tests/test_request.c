@@ -165,8 +165,8 @@ same_as_plain(const char *line, size_t len)
 	if (rest != NULL) {
 		assert_int_equal(r.len, len - (size_t)(rest - line));
 		assert_memory_equal(r.rest, rest, r.len);
-		assert_int_equal(r.whole, memchr(rest, '\0', r.len) == NULL);
 	}
+	assert_int_equal(r.whole, memchr(line, '\0', len) == NULL);
 	if (r.trouble == NULL)
 		assert_int_equal(r.foreign, system_len != 7 || memcmp(system, "smtp-in", 7) != 0);
 out:
@@ -204,6 +204,7 @@ static void
 heads_are_shown_as_they_came(void **state)
 {
 	static const char line[] = "report|0.7|1.2|smtp-in|link-identify|1a|EHLO|mail.example";
+	static const char nul[] = "filter|0.7|1\0002|smtp-in|commit|1\000|2";
 	char head[100];
 	struct request r;
 
@@ -213,6 +214,11 @@ heads_are_shown_as_they_came(void **state)
 	assert_int_equal(request_head(&r, head, sizeof(head)), sizeof(line) - 1);
 	assert_memory_equal(head, line, sizeof(line) - 1);
 	assert_int_equal(request_head(&r, head, 6), 6);
+	free(r.line);
+	parse(&r, nul, sizeof(nul) - 1);
+	assert_non_null(r.trouble);
+	assert_int_equal(request_head(&r, head, sizeof(head)), sizeof(nul) - 1);
+	assert_memory_equal(head, nul, sizeof(nul) - 1);
 	free(r.line);
 }
 
