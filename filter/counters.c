@@ -183,8 +183,7 @@ rule_row(struct counters *c, const struct settings *settings, const struct rule 
 	if (known != NULL && *known != 0)
 		return *known;
 	n = row_for(c, counters_digest((enum section)r->section, settings_name(settings, r)), now);
-	if (known != NULL)
-		*known = n;
+	counters_know(c, known, n);
 	return n;
 }
 
@@ -292,6 +291,8 @@ counters_add(struct counters *c, const struct settings *settings,
 		count_row(c, server, f, v, now);
 		return;
 	}
+	if (settings == c->followed)
+		counters_look_back(c);
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
 		if (rules[i] != NULL)
 			count_row(c, rule_row(c, settings, rules[i], now), f, v, now);

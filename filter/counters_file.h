@@ -122,6 +122,7 @@ struct counters {
 	/* writer only */
 	const struct settings *followed;	/* NULL: those of nobody */
 	uint32_t *known;		/* by number of their rules, the row; 0: not known */
+	uint32_t highest;		/* row that is remembered */
 	uint32_t spare;			/* a row taken and not used; 0: none */
 	uint64_t grow_after;		/* the disk was full: do not ask again before */
 	enum counters_lack lack;	/* why a count found no row; see counters_tell */
@@ -184,6 +185,10 @@ bool counters_grow(struct counters *, uint32_t n);
 /* Where the row of a rule is remembered; NULL: nowhere. */
 uint32_t *counters_known(const struct counters *, const struct settings *, const struct rule *);
 void counters_forget(struct counters *);	/* the rows are others now */
+/* Forgets them where one is not taken any more: an older file was copied over this one. */
+void counters_look_back(struct counters *);
+/* Remembers row n there, unless it is NULL. */
+void counters_know(struct counters *, uint32_t *known, uint32_t n);
 
 /* Notes a refusal in the ring. */
 void counters_note(struct counters *, const struct settings *, const struct facts *,
