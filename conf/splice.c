@@ -75,7 +75,7 @@ make_pool(struct work *w)
 		if (at < w->end && s->rules[i].line >= w->to)
 			w->end = at;
 	}
-	if (s->path != NULL || w->cut == 0 || s->head.path > s->head.pool_len)
+	if (w->cut == 0 || s->head.path > s->head.pool_len)
 		return false;
 	len = (uint64_t)s->head.path - (w->end - w->cut) + piece + path_size;
 	if (len > UINT32_MAX || (w->pool = malloc((size_t)len)) == NULL)

@@ -200,6 +200,31 @@ left(void **arg)
 	settings_free(known);
 }
 
+/* Known from a compiled form, which may have been made under another path. */
+static void
+read_from_a_file(void **arg)
+{
+	static const char *const made_at[] = { PATH, "tlsward.ini", "/etc/tlsward/a/longer/path/than/that.ini" };
+	const struct edit e = set(SEC_PEER, "p.example", KEY_CERT_NAMES, "z.example");
+	struct settings *s, *known;
+	size_t len;
+	void *image;
+	bool quick;
+
+	(void)arg;
+	for (size_t i = 0; i < sizeof(made_at) / sizeof(made_at[0]); i++) {
+		s = settings_parse(plain, sizeof(plain) - 1, made_at[i], NULL, false, NULL, NULL);
+		assert_non_null(s);
+		assert_non_null(image = settings_image(s, &len));
+		assert_non_null(known = settings_adopt(image, len));
+		assert_non_null(known->path = strdup(PATH));
+		free(changed(plain, known, PATH, &e, 1, &quick));
+		assert_true(quick);
+		settings_free(known);
+		settings_free(s);
+	}
+}
+
 /* What is far apart is parsed; one section of many is not. */
 static void
 parts(void **arg)
@@ -386,6 +411,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(taken),
 		cmocka_unit_test(left),
+		cmocka_unit_test(read_from_a_file),
 		cmocka_unit_test(parts),
 		cmocka_unit_test(forged),
 		cmocka_unit_test(forged_known),
