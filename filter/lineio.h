@@ -35,9 +35,10 @@ void linein_free(struct linein *);
 bool linein_fill(struct linein *, int fd);
 bool linein_room(const struct linein *);	/* is there room to read into? */
 /*
- * The next line, NUL-terminated in place, without its newline; NULL: none yet.  Valid until linein_fill.  A line longer than
- * LINE_LIMIT is handed over once as its first LINE_LIMIT octets with *whole
- * false, and so is what stands unterminated at the end of input.
+ * The next line, NUL-terminated in place, without its newline; NULL: none yet.
+ * Valid until linein_fill.  A line longer than LINE_LIMIT is handed over once as
+ * its first LINE_LIMIT octets with *whole false, and so is what stands
+ * unterminated at the end of input.
  */
 char *linein_next(struct linein *, size_t *len, bool *whole);
 
