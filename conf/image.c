@@ -1,4 +1,5 @@
 #include <sys/mman.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -230,19 +231,43 @@ settings_image(const struct settings *s, size_t *len)
 	return image;
 }
 
+/* A memory file of the image that nobody can write to any more; -1: there is none. */
+static int
+sealed_image(const struct settings *s)
+{
+#ifdef MFD_ALLOW_SEALING
+	const size_t len = (size_t)s->head.length;
+	int fd = memfd_create("tlsward", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	char *to = MAP_FAILED;
+
+	if (fd != -1 && ftruncate(fd, (off_t)len) == 0)
+		to = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (to != MAP_FAILED) {
+		image_copy(s, to);
+		(void)munmap(to, len);
+		if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+			return fd;
+	}
+	if (fd != -1)
+		(void)close(fd);
+#endif
+	(void)s;
+	return -1;
+}
+
 void
 settings_share(struct settings *s)
 {
 	const size_t len = (size_t)s->head.length;
 	char *to;
+	int fd;
 
-	if (s->mapped != NULL || len < SHARE_LEAST)
+	if (s->mapped != NULL || len < SHARE_LEAST || (fd = sealed_image(s)) == -1)
 		return;
-	to = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	to = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
+	(void)close(fd);
 	if (to == MAP_FAILED)
 		return;
-	image_copy(s, to);
-	(void)mprotect(to, len, PROT_READ);
 	free(s->owned[0]);
 	free(s->owned[1]);
 	s->owned[0] = s->owned[1] = NULL;

@@ -210,7 +210,8 @@ struct settings *settings_adopt_parts(struct image *head, char *pool);
  * For a process that is forked often: moves a large image to memory that its
  * children share.  Of what is its own a fork copies the page tables, which takes
  * 100 us for 100,000 domains; of what is shared a child finds the pages that it
- * touches.  Where there is no such memory the image stays where it is.
+ * touches, and can change them for itself only.  Where there is no such memory the
+ * image stays where it is.
  */
 #define SHARE_LEAST (64u << 10)
 void settings_share(struct settings *);

@@ -2,6 +2,8 @@
  * The settings: what is found, in which order, by which name, suffix or
  * prefix; large files; and images that somebody damaged.
  */
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ask_settings.h"
 #include "build.h"
@@ -584,6 +587,43 @@ test_full_hash(void **state)
 	settings_free(s);
 }
 
+/* What a child does to the memory that it shares with its parent stays its own. */
+static void
+test_share(void **state)
+{
+	static char text[64 + 5000 * 48];
+	size_t n = 0, len, shared_len;
+	struct settings *s;
+	void *image, *shared;
+	char *page;
+	int status;
+
+	(void)state;
+	for (unsigned i = 0; i < 5000; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "[domain d%u.example]\nmode = require\n", i);
+	s = parse(text);
+	assert_non_null(image = settings_image(s, &len));
+	settings_share(s);
+	assert_non_null(s->mapped);
+	assert_non_null(shared = settings_image(s, &shared_len));
+	assert_int_equal(shared_len, len);
+	assert_memory_equal(shared, image, len);
+	page = (char *)((uintptr_t)s->rules & ~(uintptr_t)4095);
+	if (fork() == 0) {
+		if (mprotect(page, 4096, PROT_READ | PROT_WRITE) == 0)
+			memset(page, 0x55, 4096);
+		_exit(0);
+	}
+	assert_true(wait(&status) > 0 && status == 0);
+	free(shared);
+	assert_non_null(shared = settings_image(s, &shared_len));
+	assert_memory_equal(shared, image, len);
+	assert_string_equal(matched(s, "d4999.example"), "d4999.example");
+	free(shared);
+	free(image);
+	settings_free(s);
+}
+
 int
 main(void)
 {
@@ -603,6 +643,7 @@ main(void)
 		cmocka_unit_test(test_image),
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_full_hash),
+		cmocka_unit_test(test_share),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
