@@ -87,8 +87,11 @@ feed_keep(struct filter *f, struct upkeep *u)
 {
 	bool wanted = evidence_wanted(held_settings(f->hold.now));
 
-	if (f->feed != NULL && (!wanted || !feed_current(f->feed)))
+	if (f->feed != NULL && (!wanted || !feed_current(f->feed))) {
 		feed_end(f);
+		if (!wanted)		/* the pause is for what fails or another has taken */
+			u->feed_retry = 0;
+	}
 	if (f->feed == NULL && wanted && upkeep_clock() >= u->feed_retry)
 		feed_try(f, u);
 	if (!wanted || f->crosscheck || !f->registered || u->restart_told)
