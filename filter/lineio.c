@@ -25,12 +25,6 @@ linein_free(struct linein *in)
 }
 
 bool
-linein_room(const struct linein *in)
-{
-	return in->start > 0 || in->end < in->size;
-}
-
-bool
 linein_fill(struct linein *in, int fd)
 {
 	ssize_t n;

@@ -33,7 +33,6 @@ bool linein_init(struct linein *);	/* false: out of memory */
 void linein_free(struct linein *);
 /* Reads once; false on an error other than "nothing there now" (errno is set). */
 bool linein_fill(struct linein *, int fd);
-bool linein_room(const struct linein *);	/* is there room to read into? */
 /*
  * The next line, NUL-terminated in place, without its newline; NULL: none yet.
  * Valid until linein_fill.  A line longer than LINE_LIMIT is handed over once as

@@ -2,6 +2,7 @@
  * filter/upkeep: the feed of fingerprints is open while some listener verifies.
  */
 #include <sys/stat.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +14,7 @@
 
 #include "upkeep.h"
 
-static char dir[64], ini[96], state[96];
+static char dir[64], ini[96];
 
 /* As an editor does it. */
 static void
@@ -69,6 +70,8 @@ feed_follows_the_settings(void **unused)
 static int
 make_dir(void **unused)
 {
+	char state[96];
+
 	(void)unused;
 	(void)snprintf(dir, sizeof(dir), "/tmp/tlsward-test-upkeep.XXXXXX");
 	if (mkdtemp(dir) == NULL)
@@ -79,13 +82,17 @@ make_dir(void **unused)
 }
 
 static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+	(void)st, (void)type, (void)where;
+	return remove(path);
+}
+
+static int
 remove_dir(void **unused)
 {
-	char command[128];
-
 	(void)unused;
-	(void)snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	return system(command);
+	return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 int
