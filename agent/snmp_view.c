@@ -43,7 +43,7 @@ view_init(struct view *v, const char *path)
 {
 	memset(v, 0, sizeof(*v));
 	hold_init(&v->hold, path);
-	v->hold.leave = true;
+	v->hold.leave = hold_leave;
 	v->link.started = time(NULL);
 	v->began = v->agent_began = view_wall();
 	/* RFC 2579: no start brings back a value that a manager may know. */

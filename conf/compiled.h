@@ -33,6 +33,7 @@ struct compiled {
 	 */
 	bool map;
 	bool save;		/* leave one behind where there is none */
+	bool small;		/* also of an INI below COMPILED_LEAST: the parser is not at hand */
 };
 
 /*

@@ -1,55 +1,21 @@
-#include <sys/eventfd.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "hold.h"
+#include "hold_int.h"
 #include "image.h"
 #include "problem.h"
 
-#define LOGGED_MAX 20		/* errors of one file that go to the log */
 #define RETRY_MS 1000
-/* Of the thread that reads: sort_names() in order.c calls itself 254 times at most, 2.3 KiB each. */
-#define STACK_SIZE (2u << 20)
-
-struct held {
-	unsigned refs;
-	unsigned load;		/* the how many-th */
-	size_t *kept;		/* the hold's */
-	struct settings *settings;
-};
 
 #define REPORT_SIZE sizeof(((struct hold *)NULL)->error)
 
-/* One attempt to read the file, and what the reader said. */
-struct attempt {
-	struct file_id id;	/* of the file before it was read */
-	struct settings *fresh;	/* NULL: there were errors */
-	bool saved;		/* there is a compiled form */
-	unsigned errors;
-	unsigned line;		/* of the first error */
-	char *report[LOGGED_MAX];
-};
-
-struct hold_job {
-	struct held *held;	/* whose compiled form is to be made; NULL: to be read */
-	struct attempt attempt;
-	struct compiled form;
-	char *path;
-	pthread_t thread;
-	int fd;			/* eventfd(2): readable at the end */
-	atomic_bool done;
-};
-
-static int64_t
-clock_ms(clockid_t clock)
+int64_t
+hold_ms(clockid_t clock)
 {
 	struct timespec ts;
 
@@ -98,7 +64,7 @@ report_of(const struct attempt *a, unsigned i)
 	return a->report[i] != NULL ? a->report[i] : "out of memory";
 }
 
-static void
+void
 attempt_free(struct attempt *a)
 {
 	settings_free(a->fresh);
@@ -112,7 +78,7 @@ due(struct hold *h, const struct file_id *id)
 {
 	if (!h->tried || !file_id_equal(id, &h->seen))
 		return true;
-	return h->again != 0 && clock_ms(CLOCK_MONOTONIC) >= h->again;
+	return h->again != 0 && hold_ms(CLOCK_MONOTONIC) >= h->again;
 }
 
 /* Trouble with the file, not with what it says: it may end without a change of the file. */
@@ -134,9 +100,9 @@ read_again(const struct hold *h, const struct file_id *id)
 	int64_t settle = compiled_settle_ms(id);
 	bool known = h->tried && id->ino == h->seen.ino && id->dev == h->seen.dev;
 
-	if ((!known && id->ctime_ns != 0) || clock_ms(CLOCK_REALTIME) - changed >= settle)
+	if ((!known && id->ctime_ns != 0) || hold_ms(CLOCK_REALTIME) - changed >= settle)
 		return 0;
-	return clock_ms(CLOCK_MONOTONIC) + settle;
+	return hold_ms(CLOCK_MONOTONIC) + settle;
 }
 
 static void
@@ -150,7 +116,7 @@ keep_last(struct hold *h, const struct attempt *a, hold_log *log)
 	if (!same_file || (h->error_line != 0 && !repeated))
 		for (unsigned i = 0; i < a->errors && i < LOGGED_MAX; i++)
 			say(log, LOG_ERR, "%s", report_of(a, i));
-	h->again = whole_file(a) ? clock_ms(CLOCK_MONOTONIC) + RETRY_MS :
+	h->again = whole_file(a) ? hold_ms(CLOCK_MONOTONIC) + RETRY_MS :
 	    read_again(h, &a->id);
 	h->bad = true;
 	h->error_line = a->line;
@@ -206,7 +172,7 @@ put_in_force(struct hold *h, struct settings *fresh, hold_log *log)
 		if ((held = calloc(1, sizeof(*held))) == NULL) {
 			say(log, LOG_ERR, "%s: out of memory", h->path);
 			settings_free(fresh);
-			h->again = clock_ms(CLOCK_MONOTONIC) + RETRY_MS;
+			h->again = hold_ms(CLOCK_MONOTONIC) + RETRY_MS;
 			return false;
 		}
 		held->refs = 1;
@@ -233,14 +199,13 @@ put_in_force(struct hold *h, struct settings *fresh, hold_log *log)
 
 /* ---- one attempt ---- */
 
-static void
+void
 attempt_read(struct attempt *a, const char *path, const struct compiled *form)
 {
 	a->fresh = compiled_read(path, form, &a->saved, collect, a);
 }
 
-/* What came of it takes effect.  Ends the attempt. */
-static bool
+bool
 attempt_end(struct hold *h, struct attempt *a, hold_log *log)
 {
 	struct settings *fresh = a->fresh;
@@ -249,8 +214,8 @@ attempt_end(struct hold *h, struct attempt *a, hold_log *log)
 	a->fresh = NULL;
 	h->leave_at = 0;
 	if (fresh != NULL) {
-		if (h->leave && !a->saved && settings_id(fresh)->size >= COMPILED_LEAST)
-			h->leave_at = clock_ms(CLOCK_MONOTONIC) +
+		if (h->leave != NULL && !a->saved && settings_id(fresh)->size >= COMPILED_LEAST)
+			h->leave_at = hold_ms(CLOCK_MONOTONIC) +
 			    compiled_settle_ms(settings_id(fresh));
 		changed = put_in_force(h, fresh, log);
 	} else
@@ -260,8 +225,7 @@ attempt_end(struct hold *h, struct attempt *a, hold_log *log)
 	return changed;
 }
 
-/* Begins an attempt; false: nothing calls for one. */
-static bool
+bool
 attempt_begin(struct hold *h, struct attempt *a)
 {
 	memset(a, 0, sizeof(*a));
@@ -283,104 +247,6 @@ attempt_begin(struct hold *h, struct attempt *a)
 	return true;
 }
 
-/* ---- threads ---- */
-
-static void *
-job_run(void *arg)
-{
-	struct hold_job *job = arg;
-
-	if (job->held == NULL)
-		attempt_read(&job->attempt, job->path, &job->form);
-	else
-		(void)compiled_save(job->held->settings, &job->form);
-	atomic_store(&job->done, true);
-	(void)eventfd_write(job->fd, 1);
-	return NULL;
-}
-
-/* Waits for its end. */
-static void
-job_free(struct hold_job *job)
-{
-	if (job == NULL)
-		return;
-	(void)pthread_join(job->thread, NULL);
-	attempt_free(&job->attempt);
-	held_unref(job->held);
-	(void)close(job->fd);
-	free(job->path);
-	free(job);
-}
-
-/*
- * Goes on with an attempt, or (NULL) makes the compiled form of what is in
- * force.  Signals are for the thread that waits for them.  NULL: cannot be had.
- */
-static struct hold_job *
-job_start(struct hold *h, const struct attempt *a)
-{
-	struct hold_job *job = calloc(1, sizeof(*job));
-	pthread_attr_t attr;
-	sigset_t all, before;
-	bool started = false;
-
-	if (job == NULL)
-		return NULL;
-	if (a != NULL)
-		job->attempt = *a;
-	else
-		job->held = hold_ref(h);
-	job->form = h->form;
-	job->path = strdup(h->path);
-	job->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (job->path != NULL && job->fd != -1 && pthread_attr_init(&attr) == 0) {
-		(void)pthread_attr_setstacksize(&attr, STACK_SIZE);
-		(void)sigfillset(&all);
-		(void)sigdelset(&all, SIGBUS);
-		(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-		started = pthread_create(&job->thread, &attr, job_run, job) == 0;
-		(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-		(void)pthread_attr_destroy(&attr);
-	}
-	if (started)
-		return job;
-	held_unref(job->held);
-	if (job->fd != -1)
-		(void)close(job->fd);
-	free(job->path);
-	free(job);
-	return NULL;
-}
-
-static bool
-job_end(struct hold *h, hold_log *log)
-{
-	struct hold_job *job = h->reader;
-	bool changed;
-
-	h->reader = NULL;
-	changed = attempt_end(h, &job->attempt, log);
-	memset(&job->attempt, 0, sizeof(job->attempt));
-	job_free(job);
-	return changed;
-}
-
-/* Sees to the compiled form, once the file has settled. */
-static void
-leave(struct hold *h)
-{
-	if (h->writer != NULL && atomic_load(&h->writer->done)) {
-		job_free(h->writer);
-		h->writer = NULL;
-	}
-	if (h->leave_at == 0 || h->writer != NULL || h->now == NULL ||
-	    clock_ms(CLOCK_MONOTONIC) < h->leave_at)
-		return;
-	h->leave_at = 0;
-	h->writer = job_start(h, NULL);
-}
-
 /* ---- all of it ---- */
 
 bool
@@ -388,7 +254,8 @@ hold_refresh(struct hold *h, hold_log *log)
 {
 	struct attempt a;
 
-	leave(h);
+	if (h->leave != NULL)
+		h->leave(h);
 	if (!attempt_begin(h, &a))
 		return false;
 	if (a.fresh == NULL)
@@ -403,32 +270,6 @@ hold_offer(struct hold *h, struct settings *s)
 	h->offered = s;
 }
 
-bool
-hold_refresh_soon(struct hold *h, hold_log *log)
-{
-	bool changed = false;
-	struct attempt a;
-
-	leave(h);
-	if (h->reader != NULL && !atomic_load(&h->reader->done))
-		return false;
-	if (h->reader != NULL)
-		changed = job_end(h, log);
-	if (!attempt_begin(h, &a))
-		return changed;
-	if (a.fresh == NULL && a.id.size >= COMPILED_LEAST && (h->reader = job_start(h, &a)) != NULL)
-		return changed;
-	if (a.fresh == NULL)
-		attempt_read(&a, h->path, &h->form);
-	return attempt_end(h, &a, log) || changed;
-}
-
-int
-hold_fd(const struct hold *h)
-{
-	return h->reader != NULL ? h->reader->fd : -1;
-}
-
 void
 hold_init(struct hold *h, const char *path)
 {
@@ -439,8 +280,10 @@ hold_init(struct hold *h, const char *path)
 void
 hold_free(struct hold *h)
 {
-	job_free(h->reader);
-	job_free(h->writer);
+	if (h->reader != NULL)
+		h->reader->end(h->reader);
+	if (h->writer != NULL)
+		h->writer->end(h->writer);
 	settings_free(h->offered);
 	held_unref(h->now);
 	memset(h, 0, sizeof(*h));

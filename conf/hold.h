@@ -43,8 +43,8 @@ struct hold {
 	char error[512];		/* "FILE:LINE: …" of the first error; "" when not bad */
 	int64_t again;			/* CLOCK_MONOTONIC ms: read once more then; 0: no need */
 	struct compiled form;		/* at first: read it, keep a copy, make none */
+	void (*leave)(struct hold *);	/* hold_leave: make one, of what is in force; NULL: no */
 	size_t kept;			/* octets of all settings that are referenced */
-	bool leave;			/* have a thread make one, of what is in force */
 	bool share;			/* with processes to be forked; see settings_share() in image.h */
 	bool quiet;			/* nobody wants to know that all is well */
 	int64_t leave_at;		/* CLOCK_MONOTONIC ms; 0: no need */
@@ -64,6 +64,8 @@ bool hold_refresh(struct hold *, hold_log *log);
  */
 bool hold_refresh_soon(struct hold *, hold_log *log);
 int hold_fd(const struct hold *);		/* to poll for reading; -1: nothing is awaited */
+/* For hold->leave: a thread sees to the compiled form once the file has settled. */
+void hold_leave(struct hold *);
 /*
  * These settings are what the path's file says: the next refresh takes them,
  * should it find that very file, and need not read it.  They are the hold's

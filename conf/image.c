@@ -119,7 +119,7 @@ head_sane(const struct image *h, size_t len)
 	if (memcmp(h->magic, IMAGE_MAGIC, sizeof(h->magic)) != 0 ||
 	    strncmp(h->version, TLSWARD_VERSION, sizeof(h->version)) != 0 ||
 	    h->layout != IMAGE_LAYOUT || h->rule_size != sizeof(struct rule) ||
-	    h->length != len || len > UINT32_MAX)
+	    h->length > len || h->length > UINT32_MAX)
 		return false;
 	if (!part_inside(h, h->rules, h->nrules, sizeof(struct rule)) ||
 	    !part_inside(h, h->slots, h->nslots, sizeof(uint32_t)) ||
@@ -144,7 +144,10 @@ place(struct settings *s, const void *base, const char *pool)
 	s->pool = pool != NULL ? pool : s->base + s->head.pool;
 }
 
-/* The head is copied before it is looked at: what is mapped may change. */
+/*
+ * Of an image in len octets, which may be more.  The head is copied before it is
+ * looked at: what is mapped may change.
+ */
 static struct settings *
 over(const struct image *h, const void *base, size_t len, const char *pool)
 {
@@ -183,19 +186,20 @@ settings_adopt(void *image, size_t len)
 }
 
 struct settings *
-settings_adopt_map(void *image, size_t len, const struct image *head)
+settings_adopt_map(void *file, size_t len)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	struct settings *s;
 
-	if (len < sizeof(struct image) || (s = over(head, image, len, NULL)) == NULL)
+	if (len < sizeof(struct image) || (s = over(file, file, len, NULL)) == NULL)
 		return NULL;
 	/* What is mapped behind a file's end reads as NULs, and a look costs a page. */
 	if (len % page == 0 && !ends_with_nul(s)) {
 		free(s);
 		return NULL;
 	}
-	s->mapped = image;
+	s->mapped = file;
+	s->mapped_len = len;
 	return s;
 }
 
@@ -272,6 +276,7 @@ settings_share(struct settings *s)
 	free(s->owned[1]);
 	s->owned[0] = s->owned[1] = NULL;
 	s->mapped = to;
+	s->mapped_len = len;
 	place(s, to, NULL);
 }
 
@@ -281,7 +286,7 @@ settings_free(struct settings *s)
 	if (s == NULL)
 		return;
 	if (s->mapped != NULL)
-		(void)munmap(s->mapped, (size_t)s->head.length);
+		(void)munmap(s->mapped, s->mapped_len);
 	free(s->owned[0]);
 	free(s->owned[1]);
 	free(s->path);

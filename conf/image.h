@@ -87,7 +87,8 @@ struct settings {
 	const char *pool;
 	char *path;			/* NULL: the image's */
 	void *owned[2];			/* what free(3) takes: the image, or its parts */
-	void *mapped;			/* what munmap(2) takes */
+	void *mapped;			/* what munmap(2) takes, */
+	size_t mapped_len;		/* and how much */
 };
 
 /*
@@ -201,8 +202,8 @@ void image_summarise(struct image *, const struct rule *, const char *pool);
  * is not inside it.  Only the head is looked at: a mapped image is not paged in.
  */
 struct settings *settings_adopt(void *image, size_t len);
-/* The same of an image from mmap(2), whose head was read(2): its page is not touched. */
-struct settings *settings_adopt_map(void *image, size_t len, const struct image *head);
+/* The same of a file from mmap(2), of len octets, which may go on behind the image. */
+struct settings *settings_adopt_map(void *file, size_t len);
 /* The same of a head with rules and hash, and the pool. */
 struct settings *settings_adopt_parts(struct image *head, char *pool);
 

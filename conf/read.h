@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include "file_id.h"
 #include "settings.h"
 
 enum severity { SEV_ERROR, SEV_WARNING };
@@ -40,12 +41,5 @@ struct settings *settings_parse(const char *text, size_t len, const char *path,
 uint64_t settings_digest(const char *text, size_t len);
 /* Reports what settings_read with `warn` would warn of. */
 void settings_warn(const struct settings *, read_report *, void *arg);
-
-/* Identity of an open or named file. */
-struct stat;
-void file_identity(const struct stat *, struct file_id *);
-/* Identity of a path (symbolic links followed) or 0; errno is set then. */
-bool file_identify(const char *path, struct file_id *);
-bool file_id_equal(const struct file_id *, const struct file_id *);
 
 #endif

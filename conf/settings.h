@@ -23,17 +23,11 @@
 #include <time.h>
 
 #include "addr.h"
+#include "file_id.h"
 #include "keys.h"
 #include "name.h"
 
 struct settings;
-
-/* Which file this was read from: another value means another file. */
-struct file_id {
-	uint64_t dev, ino, size;
-	int64_t mtime_s, ctime_s;
-	int64_t mtime_ns, ctime_ns;
-};
 
 /*
  * One section of the file.  For readers: section and line; everything else by

@@ -26,7 +26,8 @@
 #define NOBODY 65534
 
 static char dir[64], ini[128], made[128], temp[160], folder[128];
-static const struct compiled copied = { .save = true }, mapped = { .map = true, .save = true };
+static const struct compiled copied = { .save = true }, mapped = { .map = true, .save = true },
+    always = { .map = true, .save = true, .small = true };
 static long skew_ms;			/* added to every clock */
 static struct timespec tick;		/* of all files, when set: the file system's clock stands */
 
@@ -245,8 +246,38 @@ small(void **state)
 	s = parsed();
 	assert_false(compiled_save(s, &copied));
 	assert_false(compiled_save_settled(s, &copied));
-	settings_free(s);
 	assert_int_equal(access(made, F_OK), -1);
+	assert_true(compiled_save(s, &always));
+	expect_same(&always);
+	expect_none();				/* for whom to parse it is as fast */
+	settings_free(s);
+}
+
+/* A large one is in pieces that memory has whole; nothing else shows of it. */
+static void
+large(void **state)
+{
+	struct settings *want, *s;
+	struct stat st;
+
+	(void)state;
+	put_ini(20000, "");
+	skew_ms = 1000;
+	want = parsed();
+	assert_true(compiled_save(want, &copied));
+	assert_int_equal(stat(made, &st), 0);
+	assert_int_equal(st.st_size % (2 << 20), 1);
+	for (int i = 0; i < 2; i++) {
+		assert_non_null(s = compiled_open(ini, i == 0 ? &copied : &mapped));
+		assert_int_equal(settings_generation(s), settings_generation(want));
+		assert_true(ask(s) == ask(want));
+		assert_true(compiled_save(s, &copied));	/* and it does not grow */
+		settings_free(s);
+		assert_int_equal(stat(made, &st), 0);
+		assert_int_equal(st.st_size % (2 << 20), 1);
+		assert_true(st.st_size < 6 << 20);
+	}
+	settings_free(want);
 }
 
 static void
@@ -482,8 +513,9 @@ damaged(void **state)
 	assert_int_equal(ftruncate(fd, 0), 0);
 	assert_int_equal(pwrite(fd, good, len, 0), len);
 	expect_same(&mapped);
-	assert_int_equal(ftruncate(fd, (off_t)len + 1), 0);
-	expect_none();
+	assert_int_equal(ftruncate(fd, (off_t)len + 5000), 0);	/* more behind it is nothing to it */
+	expect_same(&mapped);
+	expect_same(&copied);
 	close(fd);
 	free(good);
 	free(bad);
@@ -614,6 +646,7 @@ main(void)
 		TEST(same_answers),
 		TEST(whole_read),
 		TEST(small),
+		TEST(large),
 		TEST(by_the_clock),
 		TEST(stale),
 		TEST(written_meanwhile),

@@ -573,7 +573,7 @@ leaves_a_compiled_form(void **state)
 
 	(void)state;
 	hold_init(&h, ini);
-	h.leave = true;
+	h.leave = hold_leave;
 	save_large("[server]\nmode = require\n");
 	assert_true(refresh(&h));
 	assert_null(compiled_open(ini, &form));		/* it has not settled */
@@ -589,7 +589,7 @@ leaves_a_compiled_form(void **state)
 	assert_null(compiled_open(ini, &form));
 	save_large("[server]\nmode = require\n");
 	hold_init(&h, ini);
-	h.leave = true;
+	h.leave = hold_leave;
 	assert_true(refresh(&h));
 	skew_ms = 400;
 	while (!refresh(&h) && (h.leave_at != 0 || h.writer != NULL))
