@@ -7,12 +7,10 @@
 #define TLSWARD_FILTER_CERT_CALLS_H
 
 #include "cert_verify.h"
+#include "exim_object.h"
 
 struct cert_calls {
-	/* Both objects have to be of one make: they share these structs. */
-	const char *version;
-	size_t facts_size, rule_size;
-	unsigned layout;		/* of the settings' image */
+	struct object_make make;
 
 	void (*begin)(void);		/* once, first */
 	void (*arrive)(void);		/* in a process forked since, before the rest */
@@ -27,7 +25,7 @@ struct cert_calls {
 	bool (*client_trusted)(const struct cert_client *);
 };
 
-#define CERT_CALLS_FILE "exim_tlsward_cert.so"	/* beside the module */
+#define CERT_CALLS_FILE "exim_tlsward_cert.so"
 #define CERT_CALLS_SYMBOL "tlsward_cert_calls"
 extern const struct cert_calls tlsward_cert_calls;
 

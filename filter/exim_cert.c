@@ -1,4 +1,3 @@
-#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,7 +8,6 @@
 #include "cert_calls.h"
 #include "exim_cert.h"
 #include "exim_state.h"
-#include "image.h"
 #include "pem_scan.h"
 
 #define TEXT_MAX (((size_t)CLIENT_DER_MAX + 2) / 3 * 4)
@@ -46,52 +44,17 @@ static struct {
 
 /* ---- loading ---- */
 
-static const struct cert_calls *
-fits(void *object)
-{
-	const struct cert_calls *c = dlsym(object, CERT_CALLS_SYMBOL);
-
-	if (c == NULL || strcmp(c->version, TLSWARD_VERSION) != 0 ||
-	    c->facts_size != sizeof(struct cert_facts) || c->rule_size != sizeof(struct rule) ||
-	    c->layout != IMAGE_LAYOUT)
-		return NULL;
-	return c;
-}
-
-static void
-complain(const char *path, const char *what)
-{
-	char line[PATH_MAX + 300];
-
-	if (part.said)
-		return;
-	part.said = true;
-	snprintf(line, sizeof(line), "certificates cannot be checked: %s: %s", path, what);
-	exim_say(line);
-}
-
 static void
 load(void)
 {
-	char path[PATH_MAX];
-	const char *slash;
-	Dl_info self;
-	void *object;
+	char line[PATH_MAX + 300] = "certificates cannot be checked: ";
+	size_t n = strlen(line);
 
-	if (dladdr(&part, &self) == 0 || self.dli_fname == NULL ||
-	    (slash = strrchr(self.dli_fname, '/')) == NULL ||
-	    (size_t)snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - self.dli_fname),
-	    self.dli_fname, CERT_CALLS_FILE) >= sizeof(path)) {
-		complain(CERT_CALLS_FILE, "the module's own folder is not known");
-		return;
-	}
-	if ((object = dlopen(path, RTLD_NOW | RTLD_LOCAL)) == NULL) {
-		complain(path, dlerror());
-		return;
-	}
-	if ((part.calls = fits(object)) == NULL) {
-		complain(path, "is of another version; install both and restart Exim");
-		dlclose(object);
+	part.calls = exim_object(CERT_CALLS_FILE, CERT_CALLS_SYMBOL, line + n, sizeof(line) - n);
+	if (part.calls == NULL) {
+		if (!part.said)
+			exim_say(line);
+		part.said = true;
 		return;
 	}
 	part.calls->begin();

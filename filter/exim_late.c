@@ -1,11 +1,12 @@
 /*
- * The libraries that the Exim module does without until something calls for them.
+ * What the Exim module does without until something calls for it.
  *
- * Where the daemon has not preloaded, each connection loads the module, and each
- * library that it names would be looked for, mapped and bound anew.  But libinih
- * is only for settings without a compiled form, and libidn2 for names that are
- * not ASCII.  So here are their functions by their own names, for the module only,
- * which have the library do the work once there is some.
+ * Where the daemon has not preloaded, each connection loads the module: every
+ * library that it names would be looked for, mapped and bound anew, every function
+ * of libc's that it calls be looked up among those of Exim's forty libraries.  But
+ * the parser is only for settings without a compiled form, and libidn2 for names
+ * that are not ASCII.  So here are their functions by their own names, for the
+ * module only, which have the work done by what is loaded then.
  *
  * What cannot be loaded is told once a process.  Settings cannot be read then,
  * and a name is doubtful (exim_state.h).
@@ -15,23 +16,60 @@
 #include <unistd.h>
 
 #include <idn2.h>
-#include <ini.h>
 
 #include "exim_state.h"
+#include "read_calls.h"
 
-/* Those whose headers this is built with. */
-#define INIH "libinih.so.1"
-#define IDN2 "libidn2.so.0"
+#define IDN2 "libidn2.so.0"	/* whose header this is built with */
+
+/* ---- the parser, of exim_tlsward_read.so ---- */
+
+static const struct read_calls *
+parser(void)
+{
+	static const struct read_calls *calls;
+	static pid_t tried;
+	char why[500];
+
+	if (calls != NULL || tried == getpid())
+		return calls;
+	tried = getpid();
+	calls = exim_object(READ_CALLS_FILE, READ_CALLS_SYMBOL, why, sizeof(why));
+	if (calls == NULL)
+		exim_say(why);
+	return calls;
+}
+
+struct settings *
+settings_read(const char *path, bool warn, read_report *report, void *arg)
+{
+	const struct read_calls *calls = parser();
+
+	if (calls != NULL)
+		return calls->settings_read(path, warn, report, arg);
+	report(arg, SEV_ERROR, path, 0, "cannot be read: " READ_CALLS_FILE
+	    " beside the module cannot be loaded; see the log, and install it with the module");
+	return NULL;
+}
+
+bool
+compiled_save(const struct settings *s, const struct compiled *c)
+{
+	const struct read_calls *calls = parser();
+
+	return calls != NULL && calls->compiled_save(s, c);
+}
+
+/* ---- libidn2 ---- */
 
 struct late {
 	void *function;			/* NULL: not found yet */
 	pid_t tried;
 };
-static struct late parse, lookup, lookup_end;
 
 /* Found, or NULL: it cannot be had, which is tried and told once a process. */
 static void *
-have(struct late *l, const char *library, const char *function)
+have(struct late *l, const char *function)
 {
 	char line[300];
 	void *object;
@@ -39,31 +77,24 @@ have(struct late *l, const char *library, const char *function)
 	if (l->function != NULL || l->tried == getpid())
 		return l->function;
 	l->tried = getpid();
-	if ((object = dlopen(library, RTLD_NOW | RTLD_LOCAL)) != NULL)
+	if ((object = dlopen(IDN2, RTLD_NOW | RTLD_LOCAL)) != NULL)
 		l->function = dlsym(object, function);
 	if (l->function == NULL) {
-		snprintf(line, sizeof(line), "%s cannot be loaded: %s", library, dlerror());
+		snprintf(line, sizeof(line), IDN2 " cannot be loaded: %s", dlerror());
 		exim_say(line);
 	}
 	return l->function;
 }
 
-int
-ini_parse_stream(ini_reader reader, void *stream, ini_handler handler, void *user)
-{
-	int (*f)(ini_reader, void *, ini_handler, void *);
-
-	*(void **)&f = have(&parse, INIH, "ini_parse_stream");
-	return f != NULL ? f(reader, stream, handler, user) : -1;
-}
+static struct late lookup, lookup_end;
 
 int
 idn2_lookup_u8(const uint8_t *src, uint8_t **lookupname, int flags)
 {
 	int (*f)(const uint8_t *, uint8_t **, int) = NULL;
 
-	if (have(&lookup_end, IDN2, "idn2_free") != NULL)
-		*(void **)&f = have(&lookup, IDN2, "idn2_lookup_u8");
+	if (have(&lookup_end, "idn2_free") != NULL)
+		*(void **)&f = have(&lookup, "idn2_lookup_u8");
 	if (f != NULL)
 		return f(src, lookupname, flags);
 	exim_doubt(IDN2 " cannot be loaded");
@@ -75,7 +106,7 @@ idn2_free(void *ptr)
 {
 	void (*f)(void *);
 
-	*(void **)&f = have(&lookup_end, IDN2, "idn2_free");
+	*(void **)&f = have(&lookup_end, "idn2_free");
 	if (f != NULL)
 		f(ptr);
 }

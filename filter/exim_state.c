@@ -1,5 +1,5 @@
-#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -19,7 +19,7 @@
 extern void log_write(unsigned selector, int which, const char *format, ...)
     __attribute__((weak));
 
-/* Long texts stand last: each page that a process writes to is one more that it has to be given. */
+/* Without long texts: see exim_tlsward.c about what is kept in static storage. */
 static struct {
 	pid_t pid, looked;		/* the process, and the one that looked last */
 	pid_t counters_pid;		/* that tried last to open the counters */
@@ -28,8 +28,8 @@ static struct {
 	struct counters *counters;
 	struct hold hold;
 	char folder[64];		/* for what Debian-exim may not leave beside the INI */
-	char path[PATH_MAX];		/* of the INI; "": nothing read yet */
-	char state_dir[PATH_MAX];	/* the daemon's counters' */
+	char *path;			/* of the INI; NULL: nothing read yet */
+	char *state_dir;		/* the daemon's counters'; NULL: it has none */
 } state;
 
 static void
@@ -66,7 +66,9 @@ forget(void)
 	state.counters = NULL;
 	state.looked = state.counters_pid = 0;
 	state.counters_said = false;
-	state.state_dir[0] = '\0';
+	free(state.state_dir);
+	free(state.path);
+	state.state_dir = state.path = NULL;
 }
 
 /* No folder, where its name is too long. */
@@ -82,20 +84,17 @@ folder_below(const char *state_dir)
 static const struct settings *
 look(const char *path, bool daemon)
 {
-	size_t len = strlen(path);
-
 	state.pid = getpid();
-	if (len >= sizeof(state.path) || len == 0)
-		return NULL;
-	if (strcmp(path, state.path) != 0) {
-		if (state.path[0] != '\0')
-			forget();
-		memcpy(state.path, path, len + 1);
+	if (state.path == NULL || strcmp(path, state.path) != 0) {
+		forget();
+		if (path[0] == '\0' || (state.path = strdup(path)) == NULL)
+			return NULL;
 		hold_init(&state.hold, state.path);
 		folder_below(key_table[KEY_STATE_DIR].preset_text);
 	}
 	/* a connection's process looks up little and ends soon, the daemon lives long */
-	state.hold.form = (struct compiled){ state.folder[0] != '\0' ? state.folder : NULL, !daemon, true };
+	state.hold.form = (struct compiled){ .folder = state.folder[0] != '\0' ? state.folder : NULL,
+	    .map = !daemon, .save = true, .small = true };
 	if (daemon || state.looked != state.pid) {
 		state.looked = state.pid;
 		state.hold.share = daemon;
@@ -128,10 +127,12 @@ open_counters(const struct settings *s, bool daemon, uint64_t now)
 	if (!daemon && state.counters_pid == state.pid)
 		return;
 	dir = settings_place(s, SEC_SERVER, KEY_STATE_DIR);
-	if (daemon && strcmp(dir, state.state_dir) != 0) {
+	if (daemon && (state.state_dir == NULL || strcmp(dir, state.state_dir) != 0)) {
 		counters_close(state.counters);
 		state.counters = NULL;
 		state.counters_said = false;
+		free(state.state_dir);
+		state.state_dir = strdup(dir);	/* NULL: opened anew at each connection */
 	}
 	state.counters_pid = state.pid;
 	if (state.counters != NULL) {
@@ -139,8 +140,6 @@ open_counters(const struct settings *s, bool daemon, uint64_t now)
 		tell_counters(now);
 		return;
 	}
-	if (daemon)
-		snprintf(state.state_dir, sizeof(state.state_dir), "%s", dir);
 	why[0] = '\0';
 	state.counters = counters_open(dir, "exim", true, why, sizeof(why));
 	if (why[0] != '\0' && !state.counters_said)

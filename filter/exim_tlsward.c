@@ -8,10 +8,10 @@
  * mail.  Nothing here exits, raises a signal or writes to a descriptor of
  * Exim's, and everything that outlives a call is in static storage.
  */
-#include <limits.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "exim_cert.h"
@@ -31,20 +31,19 @@ entry tlsward_preload, tlsward_advertise, tlsward_certificate, tlsward_privateke
 static const char cannot_tell[] = "451 4.3.5 Temporary local problem, please try again later";
 
 /*
- * The last verdict, for the ACL that acts on it.  A connection's process has a
- * copy of each page that it writes to: so what an accepted mail needs comes first.
+ * The last verdict, for the ACL that acts on it.  Static storage is this, exim_state.c's
+ * and little more, and fits a page together with it: a process that has just loaded the
+ * module pays for each page, and for having more of them than the file has.
  */
 static struct {
-	const char *verb;		/* NULL: none yet */
+	const char *verb;
 	const char *reply, *log;	/* constant, or */
 	char reply_text[512], log_text[1536];
-} said;
-
-static char own[PATH_MAX];		/* what *yield points to where it is nothing that lasts */
+} said = { .verb = "defer", .reply = cannot_tell, .log = "decision=defer reason=exim" };
 
 /* ---- answers ---- */
 
-/* The text lasts to the next call at least, which is longer than Exim needs it. */
+/* The text lasts to the next call at least, or is an argument: longer than Exim needs it. */
 static int
 answer_with(unsigned char **yield, const char *text)
 {
@@ -55,12 +54,15 @@ answer_with(unsigned char **yield, const char *text)
 static int __attribute__((format(printf, 2, 3)))
 fail(unsigned char **yield, const char *fmt, ...)
 {
+	static char *why;
 	va_list ap;
 
+	free(why);
 	va_start(ap, fmt);
-	vsnprintf(own, sizeof(own), fmt, ap);
+	if (vasprintf(&why, fmt, ap) == -1)
+		why = NULL;
 	va_end(ap);
-	*yield = (unsigned char *)own;
+	(void)answer_with(yield, why != NULL ? why : "tlsward: out of memory");
 	return EXIM_FAIL;
 }
 
@@ -90,8 +92,7 @@ tlsward_preload(unsigned char **yield, int argc, unsigned char *argv[])
 	if (!arity(yield, argc, 2, "preload"))
 		return EXIM_FAIL;
 	exim_preload(text(argv, 0));
-	snprintf(own, sizeof(own), "%s", text(argv, 1));
-	return answer_with(yield, own);
+	return answer_with(yield, text(argv, 1));
 }
 
 /* ---- TLS options: {INI}{session}, certificate and privatekey also {SNI} ---- */
@@ -408,7 +409,7 @@ tlsward_verb(unsigned char **yield, int argc, unsigned char *argv[])
 	(void)argv;
 	if (!arity(yield, argc, 0, "verb"))
 		return EXIM_FAIL;
-	return answer_with(yield, said.verb != NULL ? said.verb : "defer");
+	return answer_with(yield, said.verb);
 }
 
 int
@@ -417,7 +418,7 @@ tlsward_reply(unsigned char **yield, int argc, unsigned char *argv[])
 	(void)argv;
 	if (!arity(yield, argc, 0, "reply"))
 		return EXIM_FAIL;
-	return answer_with(yield, said.verb != NULL ? said.reply : cannot_tell);
+	return answer_with(yield, said.reply);
 }
 
 int
@@ -426,5 +427,5 @@ tlsward_log(unsigned char **yield, int argc, unsigned char *argv[])
 	(void)argv;
 	if (!arity(yield, argc, 0, "log"))
 		return EXIM_FAIL;
-	return answer_with(yield, said.verb != NULL ? said.log : "decision=defer reason=exim");
+	return answer_with(yield, said.log);
 }

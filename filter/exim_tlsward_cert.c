@@ -9,7 +9,6 @@
 #include <openssl/crypto.h>
 
 #include "cert_calls.h"
-#include "image.h"
 
 #ifndef MADV_POPULATE_READ		/* Linux 5.14; older kernels say EINVAL */
 #define MADV_POPULATE_READ 22
@@ -86,10 +85,7 @@ arrive(void)
 }
 
 const struct cert_calls tlsward_cert_calls = {
-	.version = TLSWARD_VERSION,
-	.facts_size = sizeof(struct cert_facts),
-	.rule_size = sizeof(struct rule),
-	.layout = IMAGE_LAYOUT,
+	.make = OBJECT_MAKE,
 	.begin = begin,
 	.arrive = arrive,
 	.verifier_new = cert_verifier_new,

@@ -24,7 +24,7 @@ struct leaf {
 	struct file_id id;
 	char *names;		/* each with its NUL; an empty one ends them */
 };
-static struct leaf leaves[LEAVES_MAX];
+static struct leaf *leaves;	/* LEAVES_MAX of them; NULL: none was needed yet */
 static size_t nleaves;
 
 /* The extensions of a certificate; false: it has none, or is none. */
@@ -103,6 +103,8 @@ find(const char *file)
 {
 	size_t i;
 
+	if (leaves == NULL && (leaves = calloc(LEAVES_MAX, sizeof(*leaves))) == NULL)
+		return NULL;
 	for (i = 0; i < nleaves; i++)
 		if (strcmp(leaves[i].path, file) == 0)
 			return &leaves[i];

@@ -2,7 +2,7 @@
 # The part of `make bench` about verdicts by a client's certificate: an ECDSA
 # chain of three, 140 roots, a CRL of 10,000 entries.  See bench_cert.c.
 . "$(dirname "$0")/bench_lib.sh"
-for p in exim_tlsward.so exim_tlsward_cert.so tool/make_ca tool/bench_cert; do
+for p in exim_tlsward.so exim_tlsward_cert.so exim_tlsward_read.so tool/make_ca tool/bench_cert; do
 	[ -e "$BUILD/$p" ] || die "needs build/$p: make all tools"
 done
 mkdir "$T/tree" "$T/tree/exim"	# the latter for counters

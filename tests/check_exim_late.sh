@@ -18,7 +18,7 @@ state_dir = $STATE
 mode = require
 END
 cat >"$T/call.py" <<'END'
-"""Calls tlsward_mail in clear, one sender after the other, in a process without libinih and libidn2."""
+"""Calls tlsward_mail in clear, one sender after the other, in a process that has none of the libraries yet."""
 import ctypes, sys
 module, ini = ctypes.CDLL(sys.argv[1]), sys.argv[2].encode()
 for sender in sys.argv[3:]:
@@ -27,8 +27,12 @@ for sender in sys.argv[3:]:
     status = module.tlsward_mail(ctypes.byref(answer), len(args), (ctypes.c_char_p * 6)(*args, None))
     verb = answer.value.decode()
     module.tlsward_log(ctypes.byref(answer), 0, None)
-    print(status, verb, answer.value.decode()[:90])
+    print(status, verb, answer.value.decode())
+args = [ini, args[1], b""]
+if module.tlsward_certificate(ctypes.byref(answer), len(args), (ctypes.c_char_p * 6)(*args)) != 0:
+    print("trouble:", answer.value.decode())
 END
+verdicts() { sed '/^trouble/d' | cut -d' ' -f1,2 | xargs; }
 call() { python3 "$T/call.py" "$MODULE" "$INI" "$@" 2>&1; }
 without() { # LIBRARY SENDER...: something else has its name
 	mkdir -p "$T/$1"
@@ -36,13 +40,29 @@ without() { # LIBRARY SENDER...: something else has its name
 	LD_LIBRARY_PATH=$T/$1 call "${@:2}"
 }
 
-is "both are there when they are needed" "$(call a@x.example a@bücher.example a@xn--bcher-kva.example | cut -d' ' -f1,2 | xargs)" \
-    '0 accept 0 deny 0 deny'
-is "without libinih no settings are read" "$(without libinih.so.1 a@x.example | cut -d' ' -f1,2)" '0 defer'
-is "without libidn2 ASCII goes on" "$(without libidn2.so.0 a@x.example a@xn--bcher-kva.example | cut -d' ' -f1,2 | xargs)" \
+COMPILED=$T/etc/.tlsward.ini.compiled
+is "the parser and its libraries are there when they are needed" \
+    "$(call a@x.example a@bücher.example a@xn--bcher-kva.example | verdicts)" '0 accept 0 deny 0 deny'
+for lib in libinih.so.1 libidn2.so.0; do
+	rm -f "$COMPILED"
+	out=$(without $lib a@x.example)
+	is "without $lib no settings are read" "$(verdicts <<<"$out")" '0 defer'
+	like "and it is said why" "$out" 'exim_tlsward_read.so beside the module cannot be loaded'
+done
+mv "$T/bin/exim_tlsward_read.so" "$T/bin/away"
+rm -f "$COMPILED"
+is "nor without the module's part for that" "$(call a@x.example | verdicts)" '0 defer'
+echo garbage >"$T/bin/exim_tlsward_read.so"
+is "nor with another in its place" "$(call a@x.example | verdicts)" '0 defer'
+mv "$T/bin/away" "$T/bin/exim_tlsward_read.so"
+
+# A file that has been left alone for a while is read for good, a small one too.
+compiled() { call a@x.example; [ -e "$COMPILED" ]; }
+check "settings once read are left in their compiled form" wait_for 5 compiled
+is "which needs no parser" "$(without libinih.so.1 a@x.example a@xn--bcher-kva.example | verdicts)" \
     '0 accept 0 deny'
-out=$(without libidn2.so.0 a@bücher.example a@x.example)
-is "without libidn2 what is not ASCII waits" "$(cut -d' ' -f1,2 <<<"$out" | xargs)" '0 defer 0 accept'
+out=$(without libidn2.so.0 a@bücher.example a@x.example a@xn--bcher-kva.example)
+is "without libidn2 ASCII goes on, what is not ASCII waits" "$(verdicts <<<"$out")" '0 defer 0 accept 0 deny'
 like "and the log says why" "$out" 'decision=defer reason=exim detail="libidn2.so.0 cannot be loaded"'
 write_ini <<END
 [server]
@@ -51,6 +71,6 @@ state_dir = $STATE
 [peer bücher.example]
 mode = require
 END
-is "without libidn2 such settings are none" "$(without libidn2.so.0 a@x.example | cut -d' ' -f1,2)" '0 defer'
-is "with it they are" "$(call a@x.example a@xn--bcher-kva.example | cut -d' ' -f1,2 | xargs)" '0 accept 0 deny'
+is "changed settings need it again" "$(without libinih.so.1 a@x.example | verdicts)" '0 defer'
+is "with it they are read" "$(call a@x.example a@xn--bcher-kva.example | verdicts)" '0 accept 0 deny'
 done_testing

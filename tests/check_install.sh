@@ -7,7 +7,7 @@ root=$T/root
 mk() { make -s -C "$TOP" B="$T/b" CFLAGS=-O0 HARDEN= DESTDIR="$root" prefix=/opt/tw sysconfdir=/opt/etc "$@"; }
 
 check "make install" mk -j2 install
-for f in libexec/opensmtpd/filter-tlsward lib/tlsward/exim_tlsward.so lib/tlsward/exim_tlsward_cert.so sbin/tlsward-agent bin/tlsward \
+for f in libexec/opensmtpd/filter-tlsward lib/tlsward/exim_tlsward.so lib/tlsward/exim_tlsward_cert.so lib/tlsward/exim_tlsward_read.so sbin/tlsward-agent bin/tlsward \
     share/snmp/mibs/TLSWARD-MIB.txt share/tlsward/exim-tlsward.conf share/tlsward/exim-tlsward-debian.conf \
     share/man/man1/tlsward.1 share/man/man5/tlsward.ini.5 share/man/man8/filter-tlsward.8 \
     share/man/man8/exim_tlsward.8 share/man/man8/tlsward-agent.8 share/doc/tlsward/README.md \

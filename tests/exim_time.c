@@ -1,15 +1,19 @@
 /*
  * Times an expansion inside a real Exim, which loads this by ${dlfunc}:
  *
- *	${dlfunc{FILE}{exim_time_fresh}{RUNS}{KEYS}{WANTED}{\NEXPANSION\N}}
+ *	${dlfunc{FILE}{exim_time_once}{RUN}{KEYS}{WANTED}{\NEXPANSION\N}}
+ *	${dlfunc{FILE}{exim_time_forked}{RUNS}{KEYS}{WANTED}{\NEXPANSION\N}}
  *	${dlfunc{FILE}{exim_time_later}{RUNS}{KEYS}{WANTED}{\NEXPANSION\N}}
  *
  * Gives microseconds by the clock on the wall, the median of RUNS.  In the
  * EXPANSION each # is another number below KEYS each time, so that Exim's cache
  * of lookups does not answer; what comes out has to be WANTED.
  *
- * fresh: each in a child of its own, forked as the daemon forks one for a
- * connection, so that it finds what the process had before and no more.
+ * once: in the process that is at it, which has just been started for that; the
+ * RUNth of many such.
+ * forked: each in a child of its own, forked as the daemon forks one for a
+ * connection, so that it finds what the process had before and no more: even the
+ * pages of the libraries that the daemon has are mapped anew, one by one.
  * later: one after the other in one child, the first not counted.
  */
 #include <sys/wait.h>
@@ -27,7 +31,7 @@
 extern unsigned char *expand_string(unsigned char *);
 
 typedef int entry(unsigned char **yield, int argc, unsigned char *argv[]);
-entry exim_time_fresh, exim_time_later;
+entry exim_time_once, exim_time_forked, exim_time_later;
 enum { OK = 0, FAIL = 2, RUNS_MAX = 10000, SIZE = 8192 };
 
 struct job {
@@ -119,7 +123,27 @@ take(int argc, unsigned char *argv[], struct job *j)
 }
 
 static int
-timed(unsigned char **yield, int argc, unsigned char *argv[], bool fresh)
+answer_with(unsigned char **yield, double us)
+{
+	if (us < 0)
+		return fail(yield, "the expansion did not give what was wanted");
+	snprintf(answer, sizeof(answer), "%.2f", us);
+	*yield = (unsigned char *)answer;
+	return OK;
+}
+
+int
+exim_time_once(unsigned char **yield, int argc, unsigned char *argv[])
+{
+	struct job j;
+
+	if (!take(argc, argv, &j))
+		return fail(yield, "wrong arguments");
+	return answer_with(yield, one(&j, j.runs));
+}
+
+static int
+timed(unsigned char **yield, int argc, unsigned char *argv[], bool forked)
 {
 	static double us[RUNS_MAX + 1];
 	double *counted = us;
@@ -128,20 +152,16 @@ timed(unsigned char **yield, int argc, unsigned char *argv[], bool fresh)
 
 	if (!take(argc, argv, &j))
 		return fail(yield, "wrong arguments");
-	if (fresh)
+	if (forked)
 		for (long i = 0; i < j.runs && done; i++)
 			done = child(&j, i, i + 1, &us[i]);
 	else
 		done = child(&j, 0, j.runs + 1, counted++);
-	if (!done)
-		return fail(yield, "the expansion did not give what was wanted");
-	snprintf(answer, sizeof(answer), "%.2f", median_of(counted, (size_t)j.runs));
-	*yield = (unsigned char *)answer;
-	return OK;
+	return answer_with(yield, done ? median_of(counted, (size_t)j.runs) : -1);
 }
 
 int
-exim_time_fresh(unsigned char **yield, int argc, unsigned char *argv[])
+exim_time_forked(unsigned char **yield, int argc, unsigned char *argv[])
 {
 	return timed(yield, argc, argv, true);
 }

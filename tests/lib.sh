@@ -33,7 +33,7 @@ FILTER=$T/bin/filter-tlsward
 MODULE=$T/bin/exim_tlsward.so
 AGENT=$T/bin/tlsward-agent
 TLSWARD=$T/bin/tlsward
-for _p in filter-tlsward exim_tlsward.so exim_tlsward_cert.so tlsward-agent tlsward; do
+for _p in filter-tlsward exim_tlsward.so exim_tlsward_cert.so exim_tlsward_read.so tlsward-agent tlsward; do
 	[ ! -e "$BUILD/$_p" ] || cp "$BUILD/$_p" "$T/bin/"
 done
 INI=$T/etc/tlsward.ini

@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 need_servers opensmtpd exim-4.96 rsyslog
 need_cmd openssl python3
-need_built filter-tlsward exim_tlsward.so exim_tlsward_cert.so tlsward tool/make_ca tool/explain_pin
+need_built filter-tlsward exim_tlsward.so exim_tlsward_cert.so exim_tlsward_read.so tlsward tool/make_ca tool/explain_pin
 
 mkdir "$T/tree"
 "$BUILD/tool/make_ca" "$T/tree" || die "make_ca failed"

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 need_root
 need_cmd swaks openssl nm "${CC:-gcc}"
-need_built exim_tlsward.so exim_tlsward_cert.so tool/exim_call tool/make_ca
+need_built exim_tlsward.so exim_tlsward_cert.so exim_tlsward_read.so tool/exim_call tool/make_ca
 need_servers exim-4.96 exim-4.98
 
 CALL=$BUILD/tool/exim_call

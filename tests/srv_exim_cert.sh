@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 need_root
 need_cmd openssl swaks
-need_built exim_tlsward.so exim_tlsward_cert.so tlsward tool/make_ca tool/exim_call
+need_built exim_tlsward.so exim_tlsward_cert.so exim_tlsward_read.so tlsward tool/make_ca tool/exim_call
 need_servers exim-4.96 exim-4.98
 
 CA=$T/tree

@@ -16,7 +16,7 @@
 . "$(dirname "$0")/lib.sh"
 need_servers opensmtpd exim-4.96 snmpd
 need_cmd openssl python3 swaks snmpset snmpbulkwalk
-need_built filter-tlsward exim_tlsward.so exim_tlsward_cert.so tlsward-agent tlsward tool/make_ca
+need_built filter-tlsward exim_tlsward.so exim_tlsward_cert.so exim_tlsward_read.so tlsward-agent tlsward tool/make_ca
 
 mkdir "$T/tree" "$T/work" "$T/mail/exim"
 "$BUILD/tool/make_ca" "$T/tree" || die "make_ca failed"

@@ -5,7 +5,7 @@
 # timeout 900
 . "$(dirname "$0")/lib.sh"
 need_cmd valgrind
-need_built filter-tlsward exim_tlsward.so exim_tlsward_cert.so tlsward-agent tool/exim_call tool/make_ca
+need_built filter-tlsward exim_tlsward.so exim_tlsward_cert.so exim_tlsward_read.so tlsward-agent tool/exim_call tool/make_ca
 mkdir -m 1777 "$T/vg"	# 3 users write there
 vg() { # NAME: the command in front
 	echo "$(command -v valgrind) --quiet --vgdb=no --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect" \
