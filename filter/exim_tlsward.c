@@ -41,9 +41,11 @@ static struct {
 	char reply_text[512], log_text[1536];
 } said = { .verb = "defer", .reply = cannot_tell, .log = "decision=defer reason=exim" };
 
+static char *own;			/* what *yield points to where it is nothing that lasts */
+
 /* ---- answers ---- */
 
-/* The text lasts to the next call at least, or is an argument: longer than Exim needs it. */
+/* The text lasts to the next call at least, which is longer than Exim needs it. */
 static int
 answer_with(unsigned char **yield, const char *text)
 {
@@ -54,15 +56,14 @@ answer_with(unsigned char **yield, const char *text)
 static int __attribute__((format(printf, 2, 3)))
 fail(unsigned char **yield, const char *fmt, ...)
 {
-	static char *why;
 	va_list ap;
 
-	free(why);
+	free(own);
 	va_start(ap, fmt);
-	if (vasprintf(&why, fmt, ap) == -1)
-		why = NULL;
+	if (vasprintf(&own, fmt, ap) == -1)
+		own = NULL;
 	va_end(ap);
-	(void)answer_with(yield, why != NULL ? why : "tlsward: out of memory");
+	(void)answer_with(yield, own != NULL ? own : "tlsward: out of memory");
 	return EXIM_FAIL;
 }
 
@@ -92,7 +93,9 @@ tlsward_preload(unsigned char **yield, int argc, unsigned char *argv[])
 	if (!arity(yield, argc, 2, "preload"))
 		return EXIM_FAIL;
 	exim_preload(text(argv, 0));
-	return answer_with(yield, text(argv, 1));
+	free(own);
+	own = strdup(text(argv, 1));
+	return own != NULL ? answer_with(yield, own) : fail(yield, "tlsward: out of memory");
 }
 
 /* ---- TLS options: {INI}{session}, certificate and privatekey also {SNI} ---- */

@@ -384,7 +384,7 @@ sni() {
 
 failures() {
 	mkdir -p "$T/alone-$V"
-	cp "$BUILD/exim_tlsward.so" "$T/alone-$V/"
+	cp "$BUILD/exim_tlsward.so" "$BUILD/exim_tlsward_read.so" "$T/alone-$V/"
 	settings 'client_cert = request
 ca = tree
 [peer partner.example]
