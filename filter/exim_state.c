@@ -92,9 +92,9 @@ look(const char *path, bool daemon)
 		hold_init(&state.hold, state.path);
 		folder_below(key_table[KEY_STATE_DIR].preset_text);
 	}
-	/* a connection's process looks up little and ends soon, the daemon lives long */
+	/* a connection's process looks up little and ends soon; the daemon lives long and has a parser */
 	state.hold.form = (struct compiled){ .folder = state.folder[0] != '\0' ? state.folder : NULL,
-	    .map = !daemon, .save = true, .small = true };
+	    .map = !daemon, .save = true, .small = !daemon };
 	if (daemon || state.looked != state.pid) {
 		state.looked = state.pid;
 		state.hold.share = daemon;
