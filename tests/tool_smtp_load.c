@@ -1,8 +1,12 @@
 /*
  * SMTP sessions, many at a time, as fast as the server takes them.
  *
- *	smtp_load -p PORT [-a ADDRESS]... [-n SESSIONS] [-c AT-A-TIME] [-s] [-k PEM]
- *	    [-f SENDER] [-t RECIPIENT] [-d OCTETS] [-q]
+ *	smtp_load -p PORT... [-r ROUNDS] [-a ADDRESS]... [-n SESSIONS] [-c AT-A-TIME]
+ *	    [-s] [-k PEM] [-f SENDER] [-t RECIPIENT] [-d OCTETS] [-q]
+ *
+ * The sessions are said again in each round and, of several ports, to each in
+ * turn, in another order from round to round.  So servers are compared that never
+ * serve at the same time and yet see the same good and bad moments of a machine.
  *
  * Of several addresses the one with the fewest open sessions gets the next: no
  * more may knock at once than the server's backlog holds.  A connection beyond it
@@ -12,9 +16,10 @@
  * then QUIT; the next command follows the reply to the last.  -q: its end is when
  * QUIT is said, for Exim in clear keeps the answer to that for 200 ms (TCP_CORK).  -s: by STARTTLS,
  * a full handshake each time; -k: with the certificate and key in PEM.  Every
- * %u in SENDER and RECIPIENT is the session's number from 0.
+ * %u in SENDER and RECIPIENT is the session's number from 0, counted for each port.
  *
- * Prints key=value lines.  A refusal of MAIL or RCPT is counted, anything else
+ * Prints key=value lines, all rounds and ports together, after `round=PORT SECONDS`
+ * for each port in each round if there is more than one.  A refusal of MAIL or RCPT is counted, anything else
  * that a server should not say fails the session, and the exit code is 1.
  *
  * What comes is acknowledged at once: smtpd holds an answer back until the ticket
@@ -40,6 +45,7 @@
 #define PATIENCE_MS 30000	/* without a word from the server */
 #define EVENTS 64
 #define ADDRESSES 32
+#define PORTS 8
 #define COMPLAINTS 5
 
 enum step { CONNECT, GREET, HELLO, STARTTLS, HANDSHAKE, HELLO_TLS, MAIL, RCPT, DATA, BODY, BYE };
@@ -69,18 +75,19 @@ struct conn {
 	char in[4096], command[1024];
 };
 
-static const char *address[ADDRESSES] = { "127.0.0.1" }, *port, *pem;
+static const char *address[ADDRESSES] = { "127.0.0.1" }, *port[PORTS], *pem;
 static const char *sender = "someone@partner.example", *recipient = "someone@example.org";
-static unsigned sessions = 1000, width = 5;
+static unsigned sessions = 1000, width = 5, rounds = 1;
 static size_t octets;
 static bool starttls, hasty;
-static struct server servers[ADDRESSES];
-static unsigned addresses;
+static struct server servers[PORTS][ADDRESSES], *at_port;	/* those of the port whose turn it is */
+static unsigned addresses, ports;
 static SSL_CTX *ctx;
 static char *body;
 static size_t body_len;
 static float *took;			/* ms */
-static unsigned begun, done, refused, failed, open_now;
+static unsigned begun, ended, first_number;	/* of this round at this port */
+static unsigned done, refused, failed, open_now;
 static int ep;
 
 /* ---- one session ---- */
@@ -98,6 +105,7 @@ finish(struct conn *c, const char *trouble)
 	close(c->fd);
 	c->server->open--;
 	free(c);
+	ended++;
 	open_now--;
 }
 
@@ -123,20 +131,20 @@ begin(void)
 
 	if (c == NULL)
 		err(1, "calloc");
-	c->server = servers;
+	c->server = at_port;
 	for (unsigned i = 1; i < addresses; i++)
-		if (servers[i].open < c->server->open)
-			c->server = &servers[i];
+		if (at_port[i].open < c->server->open)
+			c->server = &at_port[i];
 	c->server->open++;
 	at = c->server->at;
-	c->number = begun++;
+	c->number = first_number + begun++;
 	c->began = seconds();
 	c->fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd == -1)
 		err(1, "socket");
 	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (connect(c->fd, at->ai_addr, at->ai_addrlen) == -1 && errno != EINPROGRESS)
-		err(1, "port %s", port);
+		err(1, "connect");
 	open_now++;
 	await(c, true, EPOLL_CTL_ADD);
 }
@@ -354,13 +362,16 @@ event(struct conn *c)
 	go_on(c);
 }
 
+/* One round at one port. */
 static void
-run(void)
+play(unsigned p)
 {
 	struct epoll_event e[EVENTS];
 	int n;
 
-	while (done + failed < sessions) {
+	at_port = servers[p];
+	begun = ended = 0;
+	while (ended < sessions) {
 		while (begun < sessions && open_now < width)
 			begin();
 		n = epoll_wait(ep, e, EVENTS, PATIENCE_MS);
@@ -370,6 +381,28 @@ run(void)
 		for (int i = 0; i < n; i++)
 			event(e[i].data.ptr);
 	}
+}
+
+/* Returns the seconds that it took in all. */
+static double
+run(void)
+{
+	double from, took_s, all = 0;
+	unsigned p;
+
+	for (unsigned r = 0; r < rounds; r++) {
+		first_number = r * sessions;
+		for (unsigned i = 0; i < ports; i++) {
+			p = (r / ports % 2 == 0 ? r + i : r + ports - i) % ports;
+			from = seconds();
+			play(p);
+			took_s = seconds() - from;
+			all += took_s;
+			if (rounds * ports > 1)
+				printf("round=%s %.6f\n", port[p], took_s);
+		}
+	}
+	return all;
 }
 
 /* ---- setting up ---- */
@@ -396,12 +429,13 @@ set_up(void)
 	int rc;
 
 	addresses += addresses == 0;
-	for (unsigned i = 0; i < addresses; i++)
-		if ((rc = getaddrinfo(address[i], port, &hints, &servers[i].at)) != 0)
-			errx(1, "%s port %s: %s", address[i], port, gai_strerror(rc));
+	for (unsigned p = 0; p < ports; p++)
+		for (unsigned i = 0; i < addresses; i++)
+			if ((rc = getaddrinfo(address[i], port[p], &hints, &servers[p][i].at)) != 0)
+				errx(1, "%s port %s: %s", address[i], port[p], gai_strerror(rc));
 	if ((ep = epoll_create1(EPOLL_CLOEXEC)) == -1)
 		err(1, "epoll_create1");
-	if ((took = calloc(sessions, sizeof(*took))) == NULL)
+	if ((took = calloc((size_t)sessions * rounds * ports, sizeof(*took))) == NULL)
 		err(1, "calloc");
 	if (octets > 0)
 		make_body();
@@ -417,17 +451,23 @@ set_up(void)
 int
 main(int argc, char **argv)
 {
-	double start, all;
+	double all;
+	bool usage = false;
 	int o;
 
-	while ((o = getopt(argc, argv, "a:p:n:c:sk:f:t:d:q")) != -1)
+	while ((o = getopt(argc, argv, "a:p:r:n:c:sk:f:t:d:q")) != -1)
 		switch (o) {
 		case 'a':
 			if (addresses == ADDRESSES)
 				errx(2, "%u addresses at most", ADDRESSES);
 			address[addresses++] = optarg;
 			break;
-		case 'p': port = optarg; break;
+		case 'p':
+			if (ports == PORTS)
+				errx(2, "%u ports at most", PORTS);
+			port[ports++] = optarg;
+			break;
+		case 'r': rounds = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'n': sessions = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'c': width = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 's': starttls = true; break;
@@ -436,17 +476,15 @@ main(int argc, char **argv)
 		case 'f': sender = optarg; break;
 		case 't': recipient = optarg; break;
 		case 'd': octets = strtoul(optarg, NULL, 10); break;
-		default: port = NULL; argc = optind = 0; break;
+		default: usage = true; break;
 		}
-	if (port == NULL || optind != argc || sessions == 0 || width == 0)
-		errx(2, "usage: smtp_load -p PORT [-a ADDRESS]... [-n SESSIONS] [-c AT-A-TIME] [-s] "
-		    "[-k PEM] [-f SENDER] [-t RECIPIENT] [-d OCTETS] [-q]");
+	if (usage || ports == 0 || optind != argc || sessions == 0 || width == 0 || rounds == 0)
+		errx(2, "usage: smtp_load -p PORT... [-r ROUNDS] [-a ADDRESS]... [-n SESSIONS] [-c AT-A-TIME] "
+		    "[-s] [-k PEM] [-f SENDER] [-t RECIPIENT] [-d OCTETS] [-q]");
 	set_up();
-	start = seconds();
-	run();
-	all = seconds() - start;
+	all = run();
 	printf("sessions=%u\nrefused=%u\nfailed=%u\nseconds=%.3f\nsessions_per_second=%.1f\n",
-	    sessions, refused, failed, all, (double)done / all);
+	    done + failed, refused, failed, all, (double)done / all);
 	times_print(took, done);
 	return failed != 0;
 }
