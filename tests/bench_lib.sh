@@ -14,7 +14,8 @@
 #	note TEXT
 #	    what has to be known to read the figures.
 #
-# A figure is the median of several runs, those of the rival in between.
+# A figure is the median of several runs, those of the rival in between; where a
+# part does otherwise, its notes say so.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 PLANNED=1
 BENCH_SIZES=${BENCH_SIZES:-10 100 1000 10000 100000 1000000}

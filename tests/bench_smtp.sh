@@ -3,10 +3,14 @@
 # without a filter, with one that lets everything proceed, written with
 # libopensmtpd, and with filter-tlsward on 1,000 domains and peers, then on as many
 # as BENCH_SIZES has.  The three servers stand side by side; the machine is also the client's.
-# smtpd is the bottleneck, and what a filter costs is little beside it: so the runs
-# are short and many, in turns of another order each time, and how far apart two of
-# the same turn are is said.  What else the machine does falls on all, but not
-# evenly; less on the time of the processors that smtpd and filter took, which is shown.
+# What a filter costs is little beside what smtpd does, and the machine is slower for
+# moments and for whole seconds: so the rounds are short, one server's follows the
+# other's in an order that changes, and they are compared round by round.  What counts is
+# the half of the rounds in which the two differ neither most nor least: measured
+# against itself, a filter comes out nearer to 1 in this way than by medians or totals.
+# For the same reason smtpd and its filter have a processor and the client another:
+# where they are free to move, the same filter beside itself scatters four times as
+# much.  The processors' time that smtpd and filter took is shown beside the speed.
 # The spools are in memory: on a disk a session takes the
 # longer, the more files have come and gone before (ext4 looks for an inode that was
 # not freed just now), up to three times as long, whatever the filter.
@@ -18,9 +22,18 @@ for p in filter-tlsward tool/smtp_load tool/rival_filter; do
 	[ -e "$BUILD/$p" ] || die "needs build/$p: make all tools rivals"
 done
 cp "$BUILD/tool/rival_filter" "$T/bin/"
-SESSIONS=${SESSIONS:-300}
-TURNS=$((5 * BENCH_RUNS))
+TURNS=$((10 * BENCH_RUNS))
+declare -A SESSIONS=([5]=30 [50]=150) ROUNDS=([5]=10 [50]=2)	# at a time: of a round, of a turn
 HZ=$(getconf CLK_TCK)
+# What this shell starts is where it is: the servers.
+client=()
+processors=$(taskset -pc $$ 2>/dev/null | sed 's/.*: //')
+if [ "${processors%%[-,]*}" != "${processors##*[-,]}" ]; then
+	client=(taskset -c "${processors%%[-,]*}")
+	taskset -pc "${processors##*[-,]}" $$ >/dev/null || die "taskset fails"
+else
+	remark "OpenSMTPD: the client has no processor of its own here"
+fi
 export SPOOL_IN_MEMORY=1
 make_cert
 make_state
@@ -44,61 +57,95 @@ family() { # PID: it and all below it
 	echo "$1"
 	for p in $(pgrep -P "$1"); do family "$p"; done
 }
-declare -A PORT=() STATS=() COMMAND=([none]='' [rival]="$T/bin/rival_filter" [ours]="$FILTER -c $INI")
+declare -A PORT=() FAMILY=() COMMAND=([none]='' [rival]="$T/bin/rival_filter" [ours]="$FILTER -c $INI")
 for f in none rival ours; do
 	free_port at	# not p: free_port has one of its own
 	PORT[$f]=$at
 	smtpd_conf "$at" "${COMMAND[$f]}" | listeners >"$T/$f.conf"
 	start_smtpd $f "$T/$f.conf" || die "smtpd does not start: $(log_of $f | tail -n 3)"
-	STATS[$f]=$(family "${PIDS[$f]}" | sed 's,.*,/proc/&/stat,')	# they stay as long as it does
+	FAMILY[$f]=$(family "${PIDS[$f]}")	# they stay as long as it does
 done
-spent() { # FILTER: processors' time of its smtpd and itself up to now, in ticks
-	# shellcheck disable=SC2086
-	awk '{ sub(/.*\) /, ""); n += $12 + $13 } END { print n }' ${STATS[$1]}
-}
-
-# One more line in $T/FILTER.WAY.AT-A-TIME (of a size: $T/FILTER.WAY.SIZE): sessions a
-# second; and in $T/cpu.FILTER.WAY.AT-A-TIME: microseconds of processors each took.
-measure() { # FILTER WAY AT-A-TIME [SIZE]
-	local options=("${addresses[@]/#/-a}") before
-	before=$(spent "$1")
-	[ "$2" = clear ] || options+=(-s)
-	"$BUILD/tool/smtp_load" -p "${PORT[$1]}" -n "$SESSIONS" -c "$3" "${options[@]}" \
-	    -f someone@p%u.example -t someone@d%u.example >"$T/out" 2>"$T/err" ||
-	    die "smtp_load: $(tail -n 3 "$T/err")"
-	[ "$(sed -n 's/^refused=//p' "$T/out")" = 0 ] || die "mail was refused: $(log_of "$1" | tail -n 3)"
-	sed -n 's/^sessions_per_second=//p' "$T/out" >>"$T/$1.$2.${4:-$3}"
-	echo $((($(spent "$1") - before) * 1000000 / HZ / SESSIONS)) >>"$T/cpu.$1.$2.${4:-$3}"
-}
-orders=("none rival ours" "ours rival none" "rival ours none" "none ours rival" "ours none rival" "rival none ours")
-turn() { # NUMBER WAY AT-A-TIME [SIZE]: each of them once
-	local f
-	for f in ${orders[$1 % ${#orders[@]}]}; do
-		measure "$f" "${@:2}"
+each_stat() { # FILTER FILE: this of each thread of its smtpd and itself
+	local p
+	for p in ${FAMILY[$1]}; do
+		cat /proc/$p/task/*/$2
 	done
 }
-mean() { awk '{ n += $1 } END { print n / NR }'; }	# a tick is long beside a turn
-spread() { # WAY.AT-A-TIME: quartiles of ours over the rival's, turn by turn
-	paste "$T/ours.$1" "$T/rival.$1" | awk '{ print $1 / $2 }' >"$T/ratios"
-	printf '%.3f to %.3f' "$(percentile 25 <"$T/ratios")" "$(percentile 75 <"$T/ratios")"
+# Processors' time of its smtpd and itself up to now in nanoseconds; by ticks
+# where the kernel does not tell it exactly.
+spent() { # FILTER
+	if [ -n "$exact" ]; then
+		each_stat "$1" schedstat | awk '{ n += $1 } END { printf "%.0f\n", n }'
+	else
+		each_stat "$1" stat | awk -v hz="$HZ" '{ sub(/.*\) /, ""); n += $12 + $13 } END { printf "%.0f\n", n * 1e9 / hz }'
+	fi
 }
+exact=1
+[ "$(spent none 2>/dev/null)" != 0 ] || exact=
+
+# Each FILTER in each of ROUNDS rounds.  For each round one more line in
+# $T/FILTER.NAME: sessions a second; and one in all in $T/cpu.FILTER.NAME:
+# nanoseconds of processors each session took.
+turn() { # NUMBER WAY AT-A-TIME ROUNDS NAME FILTER...
+	local run=$1 way=$2 n=$3 rounds=$4 name=$5 each=${SESSIONS[$3]} i f
+	local -A earlier
+	shift 5
+	local filters=("$@") options=("${addresses[@]/#/-a}")
+	for ((i = 0; i < $#; i++)); do	# another begins each time
+		f=${filters[(run + i) % $#]}
+		earlier[$f]=$(spent $f)
+		options+=(-p "${PORT[$f]}")
+	done
+	[ $way = clear ] || options+=(-s)
+	"${client[@]}" "$BUILD/tool/smtp_load" -r $rounds -n $each -c $n "${options[@]}" \
+	    -f someone@p%u.example -t someone@d%u.example >"$T/out" 2>"$T/err" ||
+	    die "smtp_load: $(tail -n 3 "$T/err")"
+	[ "$(sed -n 's/^refused=//p' "$T/out")" = 0 ] || die "mail was refused: $(log_of ours | tail -n 3)"
+	for f; do
+		awk -v port="round=${PORT[$f]}" -v n=$each '$1 == port { print n / $2 }' "$T/out" >>"$T/$f.$name"
+		echo $((($(spent $f) - earlier[$f]) / each / rounds)) >>"$T/cpu.$f.$name"
+	done
+}
+mean_us() { awk '{ n += $1 } END { print n / NR / 1000 }'; }	# nanoseconds, one a line
+# Sessions a second of ours and of the other in the half of the rounds where the two
+# differ neither most nor least; two standard errors of this ratio (of a trimmed
+# mean, by the winsorized variance); the ratio in all rounds together.
+beside() { # FILTER NAME
+	paste "$T/ours.$2" "$T/$1.$2" | awk '{ print $1 / $2, $1, $2 }' | sort -g | awk '
+	    { ratio[NR] = $1; ours[NR] = 1 / $2; theirs[NR] = 1 / $3; all_ours += 1 / $2; all_theirs += 1 / $3 }
+	    END {
+		cut = int(NR / 4); kept = NR - 2 * cut
+		for (i = 1; i <= NR; i++) {
+			r = ratio[i <= cut ? cut + 1 : i > NR - cut ? NR - cut : i]
+			sum += r; squares += r * r
+			if (i > cut && i <= NR - cut) { a += ours[i]; b += theirs[i] }
+		}
+		error = sqrt((squares - sum * sum / NR) / (NR - 1) / NR) * NR / kept
+		printf "%.1f %.1f %.3f %.3f\n", kept / a, kept / b, 2 * error, all_theirs / all_ours
+	    }'
+}
+for way in clear tls; do
+	turn 0 $way 50 1 warm-up none rival ours
+done
 for ((run = 1; run <= TURNS; run++)); do
 	progress "turn $run of $TURNS"
 	for way in clear tls; do
 		for n in 5 50; do
-			turn $run $way $n
+			turn $run $way $n ${ROUNDS[$n]} $way.$n rival ours
+			[ $((run % 10)) -ne 0 ] || turn $((run / 10)) $way $n ${ROUNDS[$n]} $way.$n.none none ours
 		done
 	done
 done
 for way in clear tls; do
 	for n in 5 50; do
 		what="OpenSMTPD: sessions a second, $n at a time, $([ $way = tls ] && echo "over TLS" || echo "in clear")"
-		ours=$(median <"$T/ours.$way.$n")
-		figure "smtp_${way}_$n" "$what" "$ours" "libopensmtpd filter" "$(median <"$T/rival.$way.$n")" 1/s times 1
-		figure "smtp_${way}_${n}_none" "$what" "$ours" "no filter" "$(median <"$T/none.$way.$n")" 1/s shown -
+		read -r ours theirs error all < <(beside rival $way.$n)
+		figure "smtp_${way}_$n" "$what" "$ours" "libopensmtpd filter" "$theirs" 1/s times 1
+		remark "$what: this ratio is known to +-$error (two standard errors); the numbers are those of the half of $((TURNS * ROUNDS[$n])) rounds of ${SESSIONS[$n]} sessions where the two differ neither most nor least; in all rounds it is $all"
+		read -r ours theirs error all < <(beside none $way.$n.none)
+		figure "smtp_${way}_${n}_none" "$what" "$ours" "no filter" "$theirs" 1/s shown -
 		figure "smtp_${way}_${n}_cpu" "$what: processors' time of a session, smtpd's and the filter's" \
-		    "$(mean <"$T/cpu.ours.$way.$n")" "libopensmtpd filter" "$(mean <"$T/cpu.rival.$way.$n")" us shown -
-		remark "$what: in half of the $TURNS turns ours is $(spread $way.$n) of the libopensmtpd filter beside it"
+		    "$(mean_us <"$T/cpu.ours.$way.$n")" "libopensmtpd filter" "$(mean_us <"$T/cpu.rival.$way.$n")" us shown -
 	done
 done
 
@@ -112,7 +159,7 @@ for n in $BENCH_SIZES; do
 	wait_for 60 eval "[ \$(loads) -gt $before ]" || die "$n domains are not read"
 	for ((run = 1; run <= BENCH_RUNS; run++)); do
 		for way in clear tls; do
-			turn $run $way 5 "size-$n"
+			turn $run $way 5 3 $way.size-$n none rival ours
 		done
 	done
 	for way in clear tls; do
