@@ -22,8 +22,8 @@ for p in filter-tlsward tool/smtp_load tool/rival_filter; do
 	[ -e "$BUILD/$p" ] || die "needs build/$p: make all tools rivals"
 done
 cp "$BUILD/tool/rival_filter" "$T/bin/"
-TURNS=$((10 * BENCH_RUNS))
-declare -A SESSIONS=([5]=30 [50]=150) ROUNDS=([5]=10 [50]=2)	# at a time: of a round, of a turn
+PER_START=8 TURNS=$((PER_START * BENCH_RUNS))	# the servers start BENCH_RUNS times
+declare -A SESSIONS=([5]=30 [50]=150) ROUNDS=([5]=10 [50]=3)	# at a time: of a round, of a turn
 HZ=$(getconf CLK_TCK)
 # What this shell starts is where it is: the servers.
 client=()
@@ -47,10 +47,11 @@ settings() { # DOMAINS, and as many peers
 settings 1000
 
 addresses=(127.0.0.{1..10})
-# One listener of a configuration on standard input becomes one on each address.
+# One listener of a configuration on standard input becomes one on each address;
+# indented, for start_smtpd to wait for the first alone: it opens them all at once.
 listeners() {
 	awk -v all="${addresses[*]}" '!/^listen on / { print; next }
-	    { n = split(all, a, " "); for (i = 1; i <= n; i++) { l = $0; sub(/127\.0\.0\.1/, a[i], l); print l } }'
+	    { n = split(all, a, " "); for (i = 1; i <= n; i++) { l = $0; sub(/127\.0\.0\.1/, a[i], l); print (i > 1 ? "\t" : "") l } }'
 }
 family() { # PID: it and all below it
 	local p
@@ -58,13 +59,22 @@ family() { # PID: it and all below it
 	for p in $(pgrep -P "$1"); do family "$p"; done
 }
 declare -A PORT=() FAMILY=() COMMAND=([none]='' [rival]="$T/bin/rival_filter" [ours]="$FILTER -c $INI")
-for f in none rival ours; do
-	free_port at	# not p: free_port has one of its own
-	PORT[$f]=$at
-	smtpd_conf "$at" "${COMMAND[$f]}" | listeners >"$T/$f.conf"
-	start_smtpd $f "$T/$f.conf" || die "smtpd does not start: $(log_of $f | tail -n 3)"
-	FAMILY[$f]=$(family "${PIDS[$f]}")	# they stay as long as it does
-done
+# All anew, for where a process comes to lie in memory makes it faster or slower by
+# up to a hundredth for as long as it lives.
+start_servers() {
+	local f at way
+	for f in none rival ours; do
+		stop $f
+		free_port at	# not p: free_port has one of its own
+		PORT[$f]=$at
+		smtpd_conf "$at" "${COMMAND[$f]}" | listeners >"$T/$f.conf"
+		start_smtpd $f "$T/$f.conf" || die "smtpd does not start: $(log_of $f | tail -n 3)"
+		FAMILY[$f]=$(family "${PIDS[$f]}")	# they stay as long as it does
+	done
+	for way in clear tls; do
+		turn 0 $way 50 1 warm-up none rival ours
+	done
+}
 each_stat() { # FILTER FILE: this of each thread of its smtpd and itself
 	local p
 	for p in ${FAMILY[$1]}; do
@@ -81,7 +91,7 @@ spent() { # FILTER
 	fi
 }
 exact=1
-[ "$(spent none 2>/dev/null)" != 0 ] || exact=
+[ "$(awk '{ print $1 }' /proc/$$/task/$$/schedstat 2>/dev/null)" -gt 0 ] 2>/dev/null || exact=
 
 # Each FILTER in each of ROUNDS rounds.  For each round one more line in
 # $T/FILTER.NAME: sessions a second; and one in all in $T/cpu.FILTER.NAME:
@@ -124,15 +134,13 @@ beside() { # FILTER NAME
 		printf "%.1f %.1f %.3f %.3f\n", kept / a, kept / b, 2 * error, all_theirs / all_ours
 	    }'
 }
-for way in clear tls; do
-	turn 0 $way 50 1 warm-up none rival ours
-done
 for ((run = 1; run <= TURNS; run++)); do
+	[ $((run % PER_START)) -ne 1 ] || start_servers
 	progress "turn $run of $TURNS"
 	for way in clear tls; do
 		for n in 5 50; do
 			turn $run $way $n ${ROUNDS[$n]} $way.$n rival ours
-			[ $((run % 10)) -ne 0 ] || turn $((run / 10)) $way $n ${ROUNDS[$n]} $way.$n.none none ours
+			[ $((run % PER_START)) -ne 0 ] || turn $((run / PER_START)) $way $n ${ROUNDS[$n]} $way.$n.none none ours
 		done
 	done
 done
@@ -141,7 +149,7 @@ for way in clear tls; do
 		what="OpenSMTPD: sessions a second, $n at a time, $([ $way = tls ] && echo "over TLS" || echo "in clear")"
 		read -r ours theirs error all < <(beside rival $way.$n)
 		figure "smtp_${way}_$n" "$what" "$ours" "libopensmtpd filter" "$theirs" 1/s times 1
-		remark "$what: this ratio is known to +-$error (two standard errors); the numbers are those of the half of $((TURNS * ROUNDS[$n])) rounds of ${SESSIONS[$n]} sessions where the two differ neither most nor least; in all rounds it is $all"
+		remark "$what: this ratio is known to +-$error (two standard errors, by how the rounds differ); the numbers are those of the half of $((TURNS * ROUNDS[$n])) rounds of ${SESSIONS[$n]} sessions where the two differ neither most nor least; in all rounds it is $all"
 		read -r ours theirs error all < <(beside none $way.$n.none)
 		figure "smtp_${way}_${n}_none" "$what" "$ours" "no filter" "$theirs" 1/s shown -
 		figure "smtp_${way}_${n}_cpu" "$what: processors' time of a session, smtpd's and the filter's" \
