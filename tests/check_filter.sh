@@ -171,8 +171,8 @@ mkdir "$T/real"
 ini offer >"$T/real/settings"
 ln -s real/settings "$T/live.ini"
 begin live
+hello 51	# which has been read when the next is answered
 is "running: accepts" "$(fresh)" proceed
-hello 51
 ini require >"$T/real/new"; mv "$T/real/new" "$T/real/settings"
 check "rename behind a symbolic link: seen within a second" within "$no"
 is "a session keeps the settings that it began under" "$(rcpt 51)" proceed
