@@ -123,7 +123,7 @@ put_list(FILE *f, const struct settings *s, const struct rule *r, enum key k)
 		break;
 	default:
 		for (; list_next_number(&list, &number); comma = ", ")
-			fprintf(f, "%s%u", comma, number);
+			fprintf(f, "%s%s", comma, key_text(k, number, text));
 		break;
 	}
 }
@@ -149,6 +149,7 @@ put_value(FILE *f, const struct settings *s, const struct rule *r, enum key k)
 	case TYPE_NAMES:
 	case TYPE_PINS:
 	case TYPE_NUMBERS:
+	case TYPE_WORDS:
 		put_list(f, s, r, k);
 		break;
 	}

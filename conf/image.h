@@ -13,7 +13,7 @@
  *
  *   text   octets, NUL
  *   list   uint32_t items, uint32_t octets, then the items: names with their
- *          NUL, pins of PIN_SIZE octets, uint32_t numbers
+ *          NUL, pins of PIN_SIZE octets, uint32_t numbers and words
  *   more   struct addr of a listener or client network; uint16_t for each key
  *          that the rule sets: its line less the header's, 65535: further;
  *          uint32_t for each text or list that it sets; all in key order
@@ -30,7 +30,7 @@
 #include "settings.h"
 
 #define IMAGE_MAGIC "tlsward"		/* with its NUL, eight octets */
-#define IMAGE_LAYOUT 3u			/* another number for any change of these structs */
+#define IMAGE_LAYOUT 4u			/* another number for any change of these structs, or of the keys */
 #define PIN_SIZE 33u
 
 struct span {

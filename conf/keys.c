@@ -19,6 +19,11 @@ static const char *const client_cert_words[] = { "none", "request", "require", N
 static const char *const enforce_words[] = { "report", "yes", NULL };
 static const char *const authenticated_words[] = { "exempt", "enforce", NULL };
 static const char *const purpose_words[] = { "any", "client", NULL };
+static const char *const notify_words[] = { "mode-changed", "settings-rejected", "settings-accepted",
+    "certificate-expiring", "certificate-expired", "certificate-renewed", "certificate-unusable",
+    "certificate-not-shown", "listener-not-verifying", "listener-fault", "listener-fine",
+    "refusals-high", NULL };
+_Static_assert(sizeof(notify_words) / sizeof(notify_words[0]) == NOTIFY_KINDS + 1, "all kinds");
 
 /* Indexed by value, and in enum tls_version's order. */
 static const char *const bool_words[] = { "no", "yes", NULL };
@@ -105,6 +110,12 @@ const struct key_info key_table[KEY_MAX] = {
 	    .type = TYPE_NUMBER, .lo = 0, .hi = UINT16_MAX,
 	    .hint = "a number of refusals a minute from 0 (any) to 65535",
 	    .preset = 100, .preset_text = "100" },
+	[KEY_NOTIFY_EXCEPT] = { .name = "notify_except", .sections = IN(AGENT),
+	    .type = TYPE_WORDS, .words = notify_words,
+	    .hint = "mode-changed, settings-rejected, settings-accepted, certificate-expiring, "
+	    "certificate-expired, certificate-renewed, certificate-unusable, certificate-not-shown, "
+	    "listener-not-verifying, listener-fault, listener-fine or refusals-high, with commas "
+	    "between them" },
 };
 
 enum key
@@ -329,6 +340,7 @@ key_text(enum key k, uint32_t value, char buf[16])
 		return "?";
 	switch (key_table[k].type) {
 	case TYPE_WORD:
+	case TYPE_WORDS:
 		return word_text(key_table[k].words, value);
 	case TYPE_BOOL:
 		return word_text(bool_words, value);
@@ -362,9 +374,9 @@ key_near(enum key k, const char *text, size_t len)
 
 	if (k < KEY_MAX && key_table[k].type == TYPE_TLS)
 		return near_version(text, len);
-	if (k >= KEY_MAX || (key_table[k].type != TYPE_WORD && key_table[k].type != TYPE_BOOL))
+	if (k >= KEY_MAX || (key_table[k].words == NULL && key_table[k].type != TYPE_BOOL))
 		return NULL;
-	words = key_table[k].type == TYPE_WORD ? key_table[k].words : bool_words;
+	words = key_table[k].words != NULL ? key_table[k].words : bool_words;
 	while (words[n] != NULL)
 		n++;
 	if (len >= 2 && (text[0] == '"' || text[0] == '\'') && text[len - 1] == text[0]) {

@@ -25,7 +25,7 @@ enum key {
 	/* of one section each */
 	KEY_STATE_DIR, KEY_FILE, KEY_KEY, KEY_NAMES, KEY_CRL, KEY_PURPOSE,
 	KEY_AGENTX, KEY_EXPIRY_DAYS,
-	KEY_NOTIFY, KEY_PROBE_INTERVAL, KEY_NOTIFY_RATE, KEY_REFUSAL_RATE,
+	KEY_NOTIFY, KEY_PROBE_INTERVAL, KEY_NOTIFY_RATE, KEY_REFUSAL_RATE, KEY_NOTIFY_EXCEPT,
 	KEY_MAX
 };
 #define KEY_RULES KEY_STATE_DIR		/* how many a rule may set */
@@ -39,6 +39,8 @@ enum client_cert { CC_NONE = 0, CC_REQUEST = 1, CC_REQUIRE = 2 };
 enum enforce { ENFORCE_REPORT = 0, ENFORCE_YES = 1 };
 enum authenticated { AUTH_EXEMPT = 0, AUTH_ENFORCE = 1 };
 enum purpose { PURPOSE_ANY = 0, PURPOSE_CLIENT = 1 };
+/* The kinds of notifications, words of notify_except: mode-changed is 0, in TLSWARD-MIB's order. */
+#define NOTIFY_KINDS 12
 enum tls_version { TLS_NONE = 0, TLS_1_0 = 0x0301, TLS_1_1, TLS_1_2, TLS_1_3 };
 
 enum key_type {
@@ -50,14 +52,15 @@ enum key_type {
 	TYPE_PATH,		/* absolute path; file (or folder for state_dir) */
 	TYPE_NAMES,		/* list of domain names, ".x" and "*.x" allowed */
 	TYPE_PINS,		/* list of SHA256:hex (the DER) or SPKI-SHA256:hex (the public key) */
-	TYPE_NUMBERS		/* list of lo..hi */
+	TYPE_NUMBERS,		/* list of lo..hi */
+	TYPE_WORDS		/* list of a key's words; each item the index of one */
 };
 
 struct key_info {
 	const char *name;	/* as the INI spells it */
 	uint16_t sections;	/* bit 1 << enum section: where it may stand */
 	enum key_type type;
-	const char *const *words;	/* TYPE_WORD: NULL-ended, index = value */
+	const char *const *words;	/* TYPE_WORD(S): NULL-ended, index = value */
 	uint32_t lo, hi;	/* TYPE_NUMBER(S), inclusive */
 	enum section ref;	/* TYPE_REF */
 	const char *hint;	/* "none, offer or require": what would be right */
@@ -89,7 +92,8 @@ const char *key_near(enum key, const char *text, size_t len);
  * Reads the text of one scalar (WORD, BOOL, TLS, NUMBER).  False: not legal.
  */
 bool key_scalar(enum key, const char *text, uint32_t *value);
-/* The word that stands for a scalar's value; buf is used for numbers. */
+/* The word that stands for the value of a scalar, or of an item of NUMBERS or WORDS; buf is
+ * used for numbers. */
 const char *key_text(enum key, uint32_t value, char buf[16]);
 
 #endif

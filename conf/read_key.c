@@ -19,13 +19,16 @@ bad_value(struct reader *r, const char *text, size_t len, const char *why)
 	    "; a comment behind a value begins with ` ;`" :
 	    k->type != TYPE_PATH && memchr(text, ';', len) != NULL ?
 	    "; a comment behind a value needs a blank before its `;`" : "";
-	const char *near = why == NULL ? key_near(r->key, text, len) : NULL;
+	const char *near = why == NULL || k->type == TYPE_WORDS ? key_near(r->key, text, len) : NULL;
 	char buf[SHOWN_SIZE];
 
 	if (len > 0 && text[0] == '"')
 		comment = "; leave the quotes away";
 	(void)shown(text, len, buf);
-	if (why != NULL)
+	if (why != NULL && near != NULL)
+		problem(r->problems, SEV_ERROR, r->line, "%s: `%s` %s: did you mean `%s`?",
+		    k->name, buf, why, near);
+	else if (why != NULL)
 		problem(r->problems, SEV_ERROR, r->line, "%s: `%s` %s: it takes %s%s",
 		    k->name, buf, why, k->hint, comment);
 	else
@@ -81,6 +84,7 @@ take_value(struct reader *r, const char *text)
 	case TYPE_NAMES:
 	case TYPE_PINS:
 	case TYPE_NUMBERS:
+	case TYPE_WORDS:
 		if (r->store)
 			build_list(r->build, r->key, r->line);
 		add_items(r, text);

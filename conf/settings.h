@@ -96,7 +96,8 @@ struct addr settings_addr(const struct settings *, const struct rule *);	/* of a
 /* The line of that key in the file; of the section where it is not set or far below. */
 unsigned settings_line(const struct settings *, const struct rule *, enum key);
 
-/* Lists: NAMES gives kept names, PINS 33 octets: type (enum pin) and digest, NUMBERS uint32_t. */
+/* Lists: NAMES gives kept names, PINS 33 octets: type (enum pin) and digest, NUMBERS and WORDS
+ * uint32_t. */
 enum pin { PIN_CERT = 'C', PIN_SPKI = 'K' };
 struct list {
 	const unsigned char *p;		/* next item; see list_next_* */

@@ -115,6 +115,21 @@ number_item(enum key k, const char *text, size_t len, unsigned char *out, const 
 	return sizeof(n);
 }
 
+static size_t
+word_item(enum key k, const char *text, size_t len, unsigned char *out, const char **why)
+{
+	const char *const *words = key_table[k].words;
+
+	*why = "is unknown";
+	for (uint32_t i = 0; words[i] != NULL; i++)
+		if (strlen(words[i]) == len && memcmp(words[i], text, len) == 0) {
+			*why = NULL;
+			memcpy(out, &i, sizeof(i));
+			return sizeof(i);
+		}
+	return 0;
+}
+
 size_t
 value_item(enum key k, const char *text, size_t len, unsigned char out[ITEM_SIZE],
     const char **why)
@@ -132,6 +147,8 @@ value_item(enum key k, const char *text, size_t len, unsigned char out[ITEM_SIZE
 		return pin_item(text, len, out, why);
 	case TYPE_NUMBERS:
 		return number_item(k, text, len, out, why);
+	case TYPE_WORDS:
+		return word_item(k, text, len, out, why);
 	default:
 		*why = "is no item of a list";
 		return 0;

@@ -12,7 +12,7 @@
 #define ITEM_SIZE 256
 
 /*
- * Reads one item of a list (NAMES, PINS, NUMBERS; len octets without spaces
+ * Reads one item of a list (NAMES, PINS, NUMBERS, WORDS; len octets without spaces
  * around them).  Its size, or 0 and in *why a sentence fragment about what is
  * wrong with it.
  */

@@ -43,7 +43,7 @@ static const char fuzz_text[] =
     "[peer b.example]\nclient_cert = require\nca = partners\nmatch_cn = yes\n"
     "[peer p.example]\nclient_cert = require\nfingerprints = SHA256:" FUZZ_HEX "\n"
     "[certificate mx]\nfile = /mx.pem\nkey = /mx.key\nnames = mx.example\n"
-    "[ca partners]\nfile = /nonexistent.pem\npurpose = client\n[agent]\nexpiry_days = 30, 7\n";
+    "[ca partners]\nfile = /nonexistent.pem\npurpose = client\n[agent]\nexpiry_days = 30, 7\nnotify_except = mode-changed\n";
 
 __attribute__((unused)) static struct settings *
 fuzz_settings(void)

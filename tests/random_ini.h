@@ -74,6 +74,7 @@ random_value(enum key k)
 		[KEY_EXPIRY_DAYS] = { "30, 7", "1", "60,30 , 14", "0" },
 		[KEY_PROBE_INTERVAL] = { "0", "7200", "65535", "65536" },
 		[KEY_NOTIFY_RATE] = { "1", "7", "60", "0" },
+		[KEY_NOTIFY_EXCEPT] = { "mode-changed", "refusals-high,listener-fine", "listener-fault", "fault" },
 		[KEY_REFUSAL_RATE] = { "0", "100", "7", "x" },
 	};
 	const char *v = values[k][any(4)];

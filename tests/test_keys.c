@@ -28,7 +28,7 @@ static const struct {
 	    "match_cn " },
 	{ SEC_CERTIFICATE, " file key names " },
 	{ SEC_CA, " file crl purpose " },
-	{ SEC_AGENT, " agentx expiry_days notify probe_interval notify_rate "
+	{ SEC_AGENT, " agentx expiry_days notify notify_except probe_interval notify_rate "
 	    "refusal_rate " },
 };
 

@@ -59,13 +59,14 @@ dump_list(FILE *f, const struct settings *s, const struct rule *r, enum key k)
 	const char *name, *sep = " = ";
 	const unsigned char *pin;
 	uint32_t number;
+	char buf[16];
 
 	if (key_table[k].type == TYPE_NAMES)
 		for (; (name = list_next_name(&l)) != NULL; sep = ",\n    ")
 			(void)fprintf(f, "%s%s", sep, name);
-	else if (key_table[k].type == TYPE_NUMBERS)
+	else if (key_table[k].type == TYPE_NUMBERS || key_table[k].type == TYPE_WORDS)
 		for (; list_next_number(&l, &number); sep = ", ")
-			(void)fprintf(f, "%s%u", sep, number);
+			(void)fprintf(f, "%s%s", sep, key_text(k, number, buf));
 	else
 		for (; (pin = list_next_pin(&l)) != NULL; sep = ",\n    ") {
 			(void)fprintf(f, "%s%s", sep, pin[0] == PIN_SPKI ? "SPKI-SHA256:" : "SHA256:");

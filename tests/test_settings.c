@@ -495,7 +495,7 @@ rich(void)
 	    "[peer b.example]\nca = partners\nmatch_cn = yes\n"
 	    "[certificate mx]\nfile = /mx.pem\nkey = /mx.key\nnames = mx.example\n"
 	    "[ca partners]\nfile = /ca.pem\ncrl = /ca.crl\npurpose = client\n"
-	    "[agent]\nexpiry_days = 30, 7\n");
+	    "[agent]\nexpiry_days = 30, 7\nnotify_except = refusals-high, mode-changed\n");
 }
 
 /* Settings over a copy of the image with the damage that `how` does; NULL: refused. */
