@@ -5,6 +5,8 @@
 #include "alarm_detect.h"
 #include "alarm_memory.h"
 
+#define BIT(f) (1u << (f))
+#define OF_EXPIRY (BIT(ALARM_EXPIRING) | BIT(ALARM_EXPIRED))
 #define NEVER (36500L * 86400)	/* an end that a CRL does not have */
 
 static struct event
@@ -76,6 +78,7 @@ look_renewed(struct cert_memory *m, const char *file, const struct cert_info *in
 	if (other || !m->known) {
 		m->mark = MARK_NONE;
 		m->told = 0;
+		m->muted = 0;
 	}
 	if (other || m->fault != CERT_STATE_OK) {
 		e = event_of_cert(ALARM_RENEWED, m, file, info, now);
@@ -88,6 +91,7 @@ look_renewed(struct cert_memory *m, const char *file, const struct cert_info *in
 	m->known = true;
 	memcpy(m->fingerprint, info->fingerprint, 32);
 	m->fault = m->seen = CERT_STATE_OK;
+	m->muted &= ~BIT(ALARM_UNUSABLE);
 }
 
 static void
@@ -120,7 +124,9 @@ look_expiry(struct cert_memory *m, const char *file, const struct cert_info *inf
 	else
 		snprintf(e.text, sizeof(e.text), "the certificate in %s ends in %d day%s: renew it",
 		    file, e.days, e.days == 1 ? "" : "s");
-	raise(arg, &e);
+	m->muted &= ~OF_EXPIRY;
+	if (!raise(arg, &e))
+		m->muted |= BIT(e.kind);
 }
 
 bool
@@ -155,7 +161,8 @@ detect_certificate(struct cert_memory *m, const char *file, const struct cert_in
 	}
 	e = event_of_cert(ALARM_UNUSABLE, m, file, info, now);
 	snprintf(e.text, sizeof(e.text), "%s", info->error);
-	raise(arg, &e);
+	if (!raise(arg, &e))
+		m->muted |= BIT(ALARM_UNUSABLE);
 	return false;
 }
 
@@ -242,13 +249,12 @@ detect_modes(const struct settings *before, const struct settings *after,
 
 /* ---- listeners ---- */
 
-#define BIT(f) (1u << (f))
 #define OF_FILE (BIT(PROBE_OTHER_CERTIFICATE) | BIT(PROBE_CHAIN_SHORT))
 #define OF_OFFER (BIT(PROBE_NO_STARTTLS) | BIT(PROBE_STARTTLS_REFUSED) | BIT(PROBE_TLS_UNWANTED))
 #define TWICE (BIT(PROBE_UNREACHABLE) | BIT(PROBE_TLS_FAILED))
 
-static enum alarm
-finding_kind(enum probe_finding f)
+enum alarm
+detect_finding_kind(enum probe_finding f)
 {
 	switch (f) {
 	case PROBE_OTHER_CERTIFICATE:
@@ -261,7 +267,7 @@ finding_kind(enum probe_finding f)
 	}
 }
 
-static void
+static bool
 tell_finding(const struct probe_target *t, const struct probe_expect *want,
     const struct probe_result *r, const struct probe_found *f, time_t now,
     alarm_raise *raise, void *arg)
@@ -270,19 +276,19 @@ tell_finding(const struct probe_target *t, const struct probe_expect *want,
 	struct event e;
 
 	addr_format_listener(&t->listener, listener);
-	if (finding_kind(f->what) == ALARM_NOT_SHOWN) {
+	if (detect_finding_kind(f->what) == ALARM_NOT_SHOWN) {
 		e = event_of(ALARM_NOT_SHOWN, SEC_CERTIFICATE, want->certificate, now);
 		snprintf(e.file, sizeof(e.file), "%.*s", ALARM_TEXT - 1, want->file);
 		memcpy(e.fingerprint, want->chain[0], sizeof(e.fingerprint));
 		memcpy(e.shown, r->chain[0], sizeof(e.shown));
 	} else
-		e = event_of(finding_kind(f->what), SEC_LISTENER, listener, now);
+		e = event_of(detect_finding_kind(f->what), SEC_LISTENER, listener, now);
 	snprintf(e.listener, sizeof(e.listener), "%s", listener);
 	if (t->sni[0] == '\0')
 		snprintf(e.text, sizeof(e.text), "%s", f->text);
 	else
 		snprintf(e.text, sizeof(e.text), "asked for %s: %.*s", t->sni, 240, f->text);
-	raise(arg, &e);
+	return raise(arg, &e);
 }
 
 /* The findings that this probe would have found, if there were any. */
@@ -318,14 +324,16 @@ detect_listener(struct listener_memory *m, const struct probe_target *t,
 	m->once = seen & TWICE;
 	m->over |= gone;
 	m->told = (m->told & ~gone) | tell;
+	m->muted &= ~gone;
 	if (m->told == 0)
 		m->still[0] = '\0';
 	for (size_t i = n; i-- > 0;)
 		if ((m->told & BIT(found[i].what)) != 0)
 			snprintf(m->still, sizeof(m->still), "%s", found[i].text);
 	for (size_t i = 0; i < n; i++)
-		if ((tell & BIT(found[i].what)) != 0)
-			tell_finding(t, want, r, &found[i], now, raise, arg);
+		if ((tell & BIT(found[i].what)) != 0 &&
+		    !tell_finding(t, want, r, &found[i], now, raise, arg))
+			m->muted |= BIT(found[i].what);
 	return again;
 }
 
@@ -333,7 +341,7 @@ void
 detect_listener_gone(struct listener_memory *m)
 {
 	m->over |= m->told;
-	m->told = 0;
+	m->told = m->muted = 0;
 }
 
 /* "no-starttls, expired", or with the name that was asked for in front. */
@@ -414,13 +422,13 @@ detect_refusals(struct rate_memory *m, enum section section, const char *name, u
 	if (!based || limit == 0)
 		return false;
 	if (n < (limit + 1) / 2)
-		m->told = false;
+		m->told = m->muted = false;
 	else if (n >= limit && !m->told) {
 		m->told = true;
 		e = event_of(ALARM_REFUSALS, section, name, now);
 		e.refusals = n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 		e.limit = limit;
-		raise(arg, &e);
+		m->muted = !raise(arg, &e);
 	}
 	return m->told != was;
 }

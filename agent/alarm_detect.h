@@ -9,6 +9,9 @@
  * it goes back more than ALARM_TRUST behind the moment of telling, or goes on
  * behind it for more than a day: then a wrong clock had told, and what it told
  * counts for nothing.
+ *
+ * What is noticed while its kind is switched off is kept as `muted`: when the kind is
+ * on again it counts as untold (memory_switched_on), and is told where it still holds.
  */
 #ifndef TLSWARD_AGENT_ALARM_DETECT_H
 #define TLSWARD_AGENT_ALARM_DETECT_H
@@ -25,7 +28,8 @@
 #define ALARM_WEEK	7		/* days: from then on, daily */
 #define MARK_NONE	INT32_MAX
 
-typedef void alarm_raise(void *arg, const struct event *);
+/* False: nobody is told of it, its kind is switched off. */
+typedef bool alarm_raise(void *arg, const struct event *);
 
 /* ---- certificates ---- */
 
@@ -37,6 +41,7 @@ struct cert_memory {
 	int32_t mark;			/* days of the last alarm, MARK_NONE; -1: it has ended */
 	int64_t told;			/* when that was */
 	uint32_t fault;			/* enum cert_state that was told; CERT_STATE_OK: none */
+	uint32_t muted;			/* bit k: enum alarm k, that mark or fault is of, was not */
 	/* not kept over a restart: */
 	uint32_t seen;			/* a fault that may pass */
 	int64_t seen_since;
@@ -75,6 +80,7 @@ void detect_modes(const struct settings *before, const struct settings *after,
 struct listener_memory {
 	char listener[ADDR_TEXT], sni[NAME_SIZE];
 	uint32_t told;			/* bit f: PROBE finding f, and that it is over is not told */
+	uint32_t muted;			/* those of them that were not */
 	/* not kept over a restart: */
 	uint32_t once;			/* found by the last probe, to be told the second time */
 	uint32_t over;			/* was told, and is no longer so */
@@ -82,6 +88,8 @@ struct listener_memory {
 	char still[PROBE_TEXT];		/* what was told, and holds */
 };
 
+/* The alarm that tells of a finding. */
+enum alarm detect_finding_kind(enum probe_finding);
 /*
  * What a probe found: tells what is new.  What it could not look at stays as it
  * was.  Out of reach, or a handshake that fails, is told the second time only: a
@@ -107,6 +115,7 @@ struct rate_memory {
 	uint64_t top;			/* the highest: below it, counters are out of sight */
 	bool based;			/* there was one */
 	bool told;			/* and it has not become quiet since */
+	bool muted;			/* told to nobody */
 };
 
 /* Once a minute; sum is the refusals and would-refusals ever.  True: `told` changed. */

@@ -15,6 +15,27 @@ static const struct head {
 	uint32_t last;
 } head = { .magic = "tlsward-queue-2", .size = sizeof(struct event) };
 
+/* Words of notify_except, in the order of enum alarm. */
+_Static_assert(NOTIFY_KINDS == ALARM_MAX - 1 && ALARM_MODE == 1, "a switch for each kind");
+
+uint32_t
+alarm_kinds_off(const struct settings *s)
+{
+	const struct rule *agent = s == NULL ? NULL : settings_find(s, SEC_AGENT, "");
+	struct list list;
+	uint32_t off = 0, kind;
+
+	if (s == NULL)
+		return 0;
+	if (settings_value(agent, KEY_NOTIFY) == 0)
+		return UINT32_MAX;
+	list = settings_list(s, agent, KEY_NOTIFY_EXCEPT);
+	while (list_next_number(&list, &kind))
+		if (kind < NOTIFY_KINDS)
+			off |= 1u << (kind + 1);
+	return off;
+}
+
 bool
 queue_init(struct event_queue *q)
 {
@@ -77,6 +98,7 @@ same_object(const struct event *a, const struct event *b)
 	}
 }
 
+/* It is the caller's to say whether that is a loss. */
 static void
 drop(struct event_queue *q, size_t i)
 {
@@ -84,7 +106,8 @@ drop(struct event_queue *q, size_t i)
 	for (; i + 1 < q->n; i++)
 		q->at[(q->first + i) % ALARM_QUEUE] = q->at[(q->first + i + 1) % ALARM_QUEUE];
 	q->n--;
-	q->figures.lost++;
+	q->figures.queued = (uint32_t)q->n;
+	q->changed = true;
 }
 
 /* The first may be on its way: it stays. */
@@ -97,14 +120,31 @@ make_room(struct event_queue *q, const struct event *e)
 		const struct event *at = q->at[(q->first + i) % ALARM_QUEUE];
 
 		if (same_object(at, e)) {
-			drop(q, i);
-			return;
+			least = i;
+			break;
 		}
 		if (least == 0 && repeats(at))
 			least = i;
 	}
-	if (least != 0)
-		drop(q, least);
+	if (least == 0)
+		return;
+	drop(q, least);
+	q->figures.lost++;
+}
+
+void
+queue_mute(struct event_queue *q, uint32_t off, bool first_goes,
+    void (*gone)(void *arg, const struct event *), void *arg)
+{
+	for (size_t i = first_goes ? 1 : 0; i < q->n;) {
+		const struct event *e = q->at[(q->first + i) % ALARM_QUEUE];
+
+		if ((off >> e->kind & 1) != 0) {
+			gone(arg, e);
+			drop(q, i);
+		} else
+			i++;
+	}
 }
 
 /* True: fewer than `rate` in this minute. */

@@ -9,7 +9,7 @@
  * waits, since nobody tells it again, and when it is full takes the place of what
  * was to be told of the same object before, or of something that repeats.  It
  * outlives the agent in a file, so that what was noticed while snmpd was away is
- * told once, whoever is restarted.
+ * told once, whoever is restarted.  What waits goes when its kind is switched off.
  */
 #ifndef TLSWARD_AGENT_ALARM_EVENT_H
 #define TLSWARD_AGENT_ALARM_EVENT_H
@@ -31,6 +31,9 @@ enum alarm {
 	ALARM_FINE, ALARM_REFUSALS,
 	ALARM_MAX
 };
+
+/* Bit k: the settings (NULL: the presets) have enum alarm k switched off. */
+uint32_t alarm_kinds_off(const struct settings *);
 
 enum changer { BY_UNKNOWN, BY_SNMP, BY_COMMAND, BY_EDITOR };
 
@@ -91,6 +94,12 @@ const struct event *queue_next(struct event_queue *, uint32_t rate, int64_t cloc
 void queue_given(struct event_queue *);		/* that one is on its way: it counts */
 /* The event of that number was sent: it goes, if it is the first. */
 void queue_done(struct event_queue *, uint32_t number);
+/*
+ * Those of the kinds that are off (bit k: enum alarm k) go, but for the first if that is on
+ * its way; gone is told of each.
+ */
+void queue_mute(struct event_queue *, uint32_t off, bool first_goes,
+    void (*gone)(void *arg, const struct event *), void *arg);
 /* Atomically, by a new file; false: errno says why. */
 bool queue_save(struct event_queue *, const char *path);
 /* What a file has is put in; a file that is damaged is as good as none. */
@@ -105,6 +114,7 @@ enum word_kind {
 	WORD_EVENT,	/* to be sent; the next one comes when this one is acknowledged */
 	WORD_FIGURES,
 	WORD_SENT,	/* from the child: the event of that number is snmpd's */
+	WORD_MUTED,	/* from the child: it did not send it, its kind is off now */
 	WORD_CHANGED,	/* from the child: this file was written by a SET */
 	WORD_WRITING	/* from the child: a SET writes (1); it has not changed anything (0) */
 };

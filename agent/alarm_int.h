@@ -52,6 +52,7 @@ struct alarms {
 	/* the way to the child */
 	int channel;			/* -1: none */
 	bool asked;			/* the first of the queue is with the child */
+	int64_t later;			/* ms: it gets none before */
 	struct alarm_figures told;
 
 	struct event_queue queue;
@@ -76,8 +77,12 @@ struct alarms {
 int64_t alarms_clock(void);		/* CLOCK_MONOTONIC, ms */
 const struct settings *alarms_settings(const struct alarms *);
 uint32_t alarms_key(const struct alarms *, enum key);	/* of [agent] */
-/* An alarm_raise with the alarms as arg: logs it, and puts it in the queue. */
-void alarms_raise(void *arg, const struct event *);
+/* An alarm_raise with the alarms as arg: logs it, and puts it in the queue if its kind is on. */
+bool alarms_raise(void *arg, const struct event *);
+
+/* alarm_switch.c */
+/* The settings are others: what waits and must not goes, what is on and untold is told soon. */
+void switch_look(struct alarms *);
 
 /* alarm_certs.c */
 void look_certificates(struct alarms *);

@@ -33,6 +33,7 @@ carry_rates(struct alarms *a, size_t k, const struct settings *before)
 	enum section section = rate_section[k];
 	size_t n = settings_count(s, section);
 	struct rate_memory *rate = calloc(n + 1, sizeof(*rate));
+	const bool on = (alarm_kinds_off(s) >> ALARM_REFUSALS & 1) == 0;
 	const struct rule *old, *first;
 
 	first = before == NULL ? NULL : settings_at(before, section, 0);
@@ -40,8 +41,11 @@ carry_rates(struct alarms *a, size_t k, const struct settings *before)
 		const char *name = settings_name(s, settings_at(s, section, i));
 
 		old = before == NULL ? NULL : settings_find(before, section, name);
-		if (old != NULL && a->rate[k] != NULL)
+		if (old != NULL && a->rate[k] != NULL) {
 			rate[i] = a->rate[k][old - first];
+			if (on && rate[i].muted)
+				rate[i].told = rate[i].muted = false;
+		}
 		else if (a->counters != NULL) {
 			rate[i].last = rate[i].top = refused_ever(a, section, name);
 			rate[i].based = true;
@@ -88,7 +92,8 @@ look_rates(struct alarms *a)
 			m->based &= !shown;
 			if (detect_refusals(m, rate_section[k], name,
 			    refused_ever(a, rate_section[k], name), limit, now, alarms_raise, a))
-				memory_set_rate(&a->memory, rate_section[k], name, m->told);
+				memory_set_rate(&a->memory, rate_section[k], name,
+				    m->told && !m->muted);
 		}
 }
 
@@ -97,6 +102,7 @@ look_settings_changed(struct alarms *a, const struct settings *before)
 {
 	look_carry_certificates(a, before);
 	memory_keep(&a->memory, alarms_settings(a));
+	switch_look(a);
 	if (a->counters != NULL) {
 		counters_all_refresh(a->counters);
 		if (before == NULL)
@@ -133,7 +139,7 @@ end_target(struct alarms *a, size_t i, FILE *f)
 	struct probe_expect want;
 	struct probe_seen seen;
 	time_t now = time(NULL);
-	uint32_t told;
+	uint32_t told, muted;
 	size_t n;
 	bool again = false;
 
@@ -146,10 +152,11 @@ end_target(struct alarms *a, size_t i, FILE *f)
 	m = memory_listener(&a->memory, addr_format_listener(&t->listener, listener), t->sni);
 	if (m != NULL) {
 		told = m->told;
+		muted = m->muted;
 		m->here = true;
 		again = detect_listener(m, t, &want, r, found, n,
 		    look_fresh(a, want.certificate, a->round.began[i]), now, alarms_raise, a);
-		a->memory.changed |= m->told != told;
+		a->memory.changed |= m->told != told || m->muted != muted;
 	}
 	return again;
 }

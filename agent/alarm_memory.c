@@ -109,6 +109,77 @@ memory_keep_listeners(struct alarm_memory *m)
 	m->nlistener = n;
 }
 
+/* ---- kinds that are switched off, and on again ---- */
+
+#define BIT(k) (1u << (k))
+#define OF_EXPIRY (BIT(ALARM_EXPIRING) | BIT(ALARM_EXPIRED))
+
+/* The findings that these kinds of alarms tell of. */
+static uint32_t
+findings_of(uint32_t kinds)
+{
+	uint32_t all = 0;
+
+	for (unsigned f = 0; f < PROBE_FINDINGS; f++)
+		if ((kinds & BIT(detect_finding_kind((enum probe_finding)f))) != 0)
+			all |= BIT(f);
+	return all;
+}
+
+void
+memory_switched_on(struct alarm_memory *m, uint32_t kinds)
+{
+	const uint32_t findings = findings_of(kinds);
+
+	for (size_t i = 0; i < m->ncert; i++) {
+		struct cert_memory *c = &m->cert[i];
+
+		if ((c->muted & kinds) == 0)
+			continue;
+		m->changed = true;
+		if ((c->muted & kinds & OF_EXPIRY) != 0) {
+			c->mark = MARK_NONE;
+			c->told = 0;
+		}
+		if ((c->muted & kinds & BIT(ALARM_UNUSABLE)) != 0)
+			c->fault = CERT_STATE_OK;
+		c->muted &= ~kinds;
+	}
+	for (size_t i = 0; i < m->nlistener; i++) {
+		struct listener_memory *l = &m->listener[i];
+
+		m->changed |= (l->muted & findings) != 0;
+		l->told &= ~(l->muted & findings);
+		l->muted &= ~findings;
+	}
+}
+
+void
+memory_unsaid(struct alarm_memory *m, const struct event *e)
+{
+	/* What is of a CRL has the row of its [ca]; detect_crl made its subject. */
+	bool crl = e->section == SEC_CA && strncmp(e->subject, "CRL of ", 7) == 0;
+	uint32_t kind = BIT(e->kind);
+
+	for (size_t i = 0; i < m->ncert && (kind & (OF_EXPIRY | BIT(ALARM_UNUSABLE))) != 0; i++) {
+		struct cert_memory *c = &m->cert[i];
+		size_t len = strlen(e->name);
+
+		if (c->section == e->section && strncmp(c->name, e->name, len) == 0 &&
+		    strcmp(c->name + len, crl ? MEMORY_CRL : "") == 0) {
+			c->muted |= kind;
+			m->changed = true;
+		}
+	}
+	for (size_t i = 0; i < m->nlistener; i++)
+		if (strcmp(m->listener[i].listener, e->listener) == 0) {
+			m->listener[i].muted |= m->listener[i].told & findings_of(kind);
+			m->changed = true;
+		}
+}
+
+/* ---- refusals ---- */
+
 static size_t
 find_rate(const struct alarm_memory *m, enum section section, const char *name)
 {
@@ -161,13 +232,15 @@ memory_save(struct alarm_memory *m, const char *path)
 			continue;
 		for (size_t k = 0; k < 32; k++)
 			snprintf(hex + 2 * k, 3, "%02x", c->fingerprint[k]);
-		fprintf(f.to, "%s\t%s\t%d\t%s\t%" PRId32 "\t%" PRId64 "\t%" PRIu32 "\n",
-		    section_words[c->section], c->name, c->known, hex, c->mark, c->told, c->fault);
+		fprintf(f.to, "%s\t%s\t%d\t%s\t%" PRId32 "\t%" PRId64 "\t%" PRIu32 "\t%" PRIu32 "\n",
+		    section_words[c->section], c->name, c->known, hex, c->mark, c->told, c->fault,
+		    c->muted);
 	}
 	for (size_t i = 0; i < m->nlistener; i++)
 		if (m->listener[i].told != 0)
-			fprintf(f.to, "listener\t%s\t%s\t%" PRIu32 "\n", m->listener[i].listener,
-			    m->listener[i].sni, m->listener[i].told);
+			fprintf(f.to, "listener\t%s\t%s\t%" PRIu32 "\t%" PRIu32 "\n",
+			    m->listener[i].listener, m->listener[i].sni, m->listener[i].told,
+			    m->listener[i].muted);
 	for (size_t i = 0; i < m->nrate; i++)
 		fprintf(f.to, "refusals\t%s\t%s\n", section_words[m->rate[i].section],
 		    m->rate[i].name);
@@ -197,6 +270,8 @@ take_cert(struct alarm_memory *m, enum section section, char **field, size_t n)
 	if (c->fault >= CERT_STATE_MAX)
 		c->fault = CERT_STATE_OK;
 	c->seen = c->fault;
+	if (n > 7)
+		c->muted = (uint32_t)strtoul(field[7], NULL, 10);
 }
 
 static void
@@ -212,11 +287,13 @@ take_line(struct alarm_memory *m, char *line)
 		n++;
 	if (strcmp(field[0], "rejected") == 0)
 		m->rejected = true;
-	else if (strcmp(field[0], "listener") == 0 && n == 4) {
+	else if (strcmp(field[0], "listener") == 0 && (n == 4 || n == 5)) {
 		if (strlen(field[1]) < sizeof(l->listener) && strlen(field[2]) < sizeof(l->sni) &&
-		    (l = memory_listener(m, field[1], field[2])) != NULL)
+		    (l = memory_listener(m, field[1], field[2])) != NULL) {
 			l->told = (uint32_t)strtoul(field[3], NULL, 10) &
-			    ((1u << PROBE_FINDINGS) - 1);
+			    (BIT(PROBE_FINDINGS) - 1);
+			l->muted = n == 4 ? 0 : (uint32_t)strtoul(field[4], NULL, 10) & l->told;
+		}
 	} else if (strcmp(field[0], "refusals") == 0 && n == 3) {
 		s = section_find(field[1], strlen(field[1]));
 		if ((s == SEC_DOMAIN || s == SEC_PEER) && strlen(field[2]) < NAME_SIZE)

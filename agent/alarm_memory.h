@@ -42,6 +42,14 @@ void memory_keep(struct alarm_memory *, const struct settings *);
 /* Listeners and names that were not `here`. */
 void memory_keep_listeners(struct alarm_memory *);
 
+/*
+ * Those kinds (bit k: enum alarm k) are on: what was noticed while they were off counts as
+ * untold.  Not of refusals, which are the rate_memory's.
+ */
+void memory_switched_on(struct alarm_memory *, uint32_t kinds);
+/* That event did not leave the queue, its kind is off: what it told of is untold. */
+void memory_unsaid(struct alarm_memory *, const struct event *);
+
 bool memory_rate(const struct alarm_memory *, enum section, const char *name);
 void memory_set_rate(struct alarm_memory *, enum section, const char *name, bool told);
 

@@ -17,6 +17,7 @@
 #define HELD_MS		10000	/* for a SET to end, one way or another */
 #define KEEP_MS		5000	/* a large file is not copied at each of many changes */
 #define KEEP_LARGE	(256u << 10)
+#define LATER_MS	500	/* the child has newer settings: until they are here, too */
 #define READ_MAX	64	/* records taken from a socket in one step */
 #define BURST_MAX	20	/* modes of one change that are logged one by one */
 
@@ -43,7 +44,7 @@ alarms_key(const struct alarms *a, enum key k)
 	return s == NULL ? key_table[k].preset : settings_value(settings_find(s, SEC_AGENT, ""), k);
 }
 
-void
+bool
 alarms_raise(void *arg, const struct event *e)
 {
 	struct alarms *a = arg;
@@ -54,8 +55,10 @@ alarms_raise(void *arg, const struct event *e)
 	/* A new list of 100,000 domains is one change, and not as many lines. */
 	if (e->kind != ALARM_MODE || a->burst++ < BURST_MAX)
 		log_line(calm ? LOG_NOTICE : LOG_WARNING, "%s", event_text(e, text, sizeof(text)));
-	if (alarms_key(a, KEY_NOTIFY) != 0)
-		queue_raise(&a->queue, e, alarms_key(a, KEY_NOTIFY_RATE), alarms_clock() / 1000);
+	if ((alarm_kinds_off(alarms_settings(a)) >> e->kind & 1) != 0)
+		return false;
+	queue_raise(&a->queue, e, alarms_key(a, KEY_NOTIFY_RATE), alarms_clock() / 1000);
+	return true;
 }
 
 /* ---- settings, and who changed them ---- */
@@ -238,6 +241,10 @@ read_channel(struct alarms *a)
 		if (w.kind == WORD_SENT) {
 			queue_done(&a->queue, w.u.number);
 			a->asked = false;
+		} else if (w.kind == WORD_MUTED) {
+			a->asked = false;
+			a->later = alarms_clock() + LATER_MS;
+			switch_look(a);
 		} else if (w.kind == WORD_CHANGED) {
 			add_hint(a, &w.u.file, BY_SNMP);
 			a->held = 0;
@@ -266,8 +273,8 @@ write_channel(struct alarms *a)
 	w.u.figures.faults = a->faults;
 	if (memcmp(&w.u.figures, &a->told, sizeof(a->told)) != 0 && say(a, &w))
 		a->told = w.u.figures;
-	if (a->asked || (e = queue_next(&a->queue, alarms_key(a, KEY_NOTIFY_RATE),
-	    alarms_clock() / 1000)) == NULL)
+	if (a->asked || alarms_clock() < a->later ||
+	    (e = queue_next(&a->queue, alarms_key(a, KEY_NOTIFY_RATE), alarms_clock() / 1000)) == NULL)
 		return;
 	w = (struct word){ .kind = WORD_EVENT };
 	w.u.event = *e;

@@ -339,6 +339,13 @@ take_words(void)
 	}
 }
 
+/* Since the parent gave it: a SET is known here first. */
+static bool
+switched_off(const struct event *e)
+{
+	return (alarm_kinds_off(view_settings(view)) >> e->kind & 1) != 0;
+}
+
 void
 notify_step(bool readable)
 {
@@ -346,11 +353,16 @@ notify_step(bool readable)
 
 	if (readable)
 		take_words();
+	w.u.number = now.event.number;
+	if (now.any && !now.sent && !now.taken && switched_off(&now.event)) {
+		w.kind = WORD_MUTED;
+		now.any = !say(&w);
+		return;
+	}
 	if (now.any && session != NULL && !now.sent && !now.taken && view_clock() >= now.again)
 		send_event();
 	if (!now.any || !now.taken)
 		return;
-	w.u.number = now.event.number;
 	now.any = !say(&w);	/* it waits for that word, and is told until it takes it */
 }
 

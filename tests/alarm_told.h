@@ -12,12 +12,17 @@
 static struct event seen[SEEN_MAX];
 static size_t nseen;
 
-static void
+static uint32_t off;		/* kinds that are switched off */
+
+static bool
 take(void *arg, const struct event *e)
 {
 	(void)arg;
+	if ((off >> e->kind & 1) != 0)
+		return false;
 	assert_true(nseen < SEEN_MAX);
 	seen[nseen++] = *e;
+	return true;
 }
 
 static void
@@ -34,6 +39,7 @@ fresh(void **state)
 {
 	(void)state;
 	nseen = 0;
+	off = 0;
 	return 0;
 }
 
