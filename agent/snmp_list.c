@@ -23,13 +23,6 @@ add(char *buf, size_t size, const char *item)
 	return true;
 }
 
-static const char *
-number_text(uint32_t n, char *buf, size_t size)
-{
-	snprintf(buf, size, "%lu", (unsigned long)n);
-	return buf;
-}
-
 /* An item as value_item has it, in the form that is kept. */
 static const char *
 item_text(enum key key, const unsigned char *item, char buf[80])
@@ -40,8 +33,9 @@ item_text(enum key key, const unsigned char *item, char buf[80])
 	case TYPE_PINS:
 		return cert_pin_text(item + 1, item[0] == PIN_SPKI, buf);
 	case TYPE_NUMBERS:
+	case TYPE_WORDS:
 		memcpy(&n, item, sizeof(n));
-		return number_text(n, buf, 80);
+		return key_text(key, n, buf);
 	default:
 		return (const char *)item;
 	}
@@ -66,7 +60,7 @@ list_text(const struct settings *s, const struct rule *r, enum key key, char *bu
 			;
 	else
 		while (list_next_number(&list, &number) &&
-		    add(buf, size, number_text(number, text, sizeof(text))))
+		    add(buf, size, key_text(key, number, text)))
 			;
 	return buf;
 }
@@ -100,6 +94,26 @@ list_normal(enum key key, const char *text, size_t len, char *out, size_t size,
 			return why;
 	}
 	return NULL;
+}
+
+size_t
+list_bits(enum key key)
+{
+	size_t n = 0;
+
+	while (key_table[key].words[n] != NULL)
+		n++;
+	return (n + 7) / 8;
+}
+
+const char *
+list_of_bits(enum key key, const unsigned char *bits, size_t len, char *buf, size_t size)
+{
+	buf[0] = '\0';
+	for (size_t i = 0; key_table[key].words[i] != NULL; i++)
+		if (i / 8 >= len || (bits[i / 8] & 0x80 >> i % 8) == 0)
+			(void)add(buf, size, key_table[key].words[i]);
+	return buf[0] == '\0' ? NULL : buf;
 }
 
 const char *

@@ -33,6 +33,7 @@ bool get_notify(const struct view *, const struct object *, const struct row *, 
 	NOTIFY_FIGURE(15, 7, ASN_GAUGE), \
 	{ 15, 19, TABLE_NONE, ASN_TIMETICKS, SET_NEVER, STAMP_AGENT, get_stamp }, \
 	{ 15, 20, TABLE_NONE, ASN_OCTET_STR, SET_LIST, KEY_EXPIRY_DAYS, get_agent_list }, \
+	{ 15, 21, TABLE_NONE, ASN_OCTET_STR, SET_BITS, KEY_NOTIFY_EXCEPT, get_agent_bits }, \
 	NOTIFY_KEY(16, 1, SET_NUMBER, KEY_PROBE_INTERVAL), \
 	NOTIFY_FIGURE(16, 2, ASN_OCTET_STR), \
 	NOTIFY_FIGURE(16, 3, ASN_GAUGE)

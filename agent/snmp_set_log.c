@@ -20,7 +20,8 @@ static const char *const column_names[KEY_MAX + 1] = {
 	[KEY_FINGERPRINTS] = "Fingerprints", [KEY_MATCH_CN] = "MatchCn",
 	[KEY_NOTIFY] = "NotifyEnabled", [KEY_PROBE_INTERVAL] = "ProbeInterval",
 	[KEY_NOTIFY_RATE] = "NotifyRate", [KEY_REFUSAL_RATE] = "NotifyRefusalRate",
-	[KEY_EXPIRY_DAYS] = "NotifyExpiryDays", [KEY_MAX] = "RowStatus",
+	[KEY_EXPIRY_DAYS] = "NotifyExpiryDays", [KEY_NOTIFY_EXCEPT] = "NotifyKinds",
+	[KEY_MAX] = "RowStatus",
 };
 
 /* The number of a rule with a long name, by whatever settings are in force now. */

@@ -77,7 +77,8 @@ static int
 check_type(const struct object *o, const netsnmp_variable_list *vb, int at,
     struct refusal *r)
 {
-	size_t most = o->set == SET_NAME ? 64 : VIEW_LIST;
+	size_t most = o->set == SET_NAME ? 64 :
+	    o->set == SET_BITS ? list_bits((enum key)o->arg) : VIEW_LIST;
 
 	if (vb->type != o->type)
 		return refuse(r, SNMP_ERR_WRONGTYPE, at, "varbind %d needs %s", at,
@@ -91,7 +92,7 @@ check_type(const struct object *o, const netsnmp_variable_list *vb, int at,
 	return SNMP_ERR_NOERROR;
 }
 
-/* Names and lists: the text of the INI, or NULL for unset. */
+/* Names, lists and bits: the text of the INI, or NULL for unset. */
 static int
 check_text(const struct object *o, const netsnmp_variable_list *vb, int at,
     char buf[VIEW_LIST + 1], const char **text, struct refusal *r)
@@ -99,6 +100,11 @@ check_text(const struct object *o, const netsnmp_variable_list *vb, int at,
 	const char *wrong, *given = (const char *)vb->val.string;
 	char why[LIST_WHY];
 
+	if (o->set == SET_BITS) {
+		*text = list_of_bits((enum key)o->arg, vb->val.string, vb->val_len, buf,
+		    VIEW_LIST + 1);
+		return SNMP_ERR_NOERROR;
+	}
 	if (vb->val_len == 0)
 		return SNMP_ERR_NOERROR;
 	if (o->set == SET_NAME)
@@ -180,8 +186,8 @@ check_index(const struct object *o, const struct view *v, const oid *index, size
 		if (n != 1 || index[0] != 0)
 			return refuse(r, SNMP_ERR_NOCREATION, at,
 			    "varbind %d names a scalar with another instance than 0", at);
-		if ((o->set == SET_WORD || o->set == SET_NUMBER || o->set == SET_LIST) &&
-		    key_allowed((enum key)o->arg, SEC_AGENT))
+		if ((o->set == SET_WORD || o->set == SET_NUMBER || o->set == SET_LIST ||
+		    o->set == SET_BITS) && key_allowed((enum key)o->arg, SEC_AGENT))
 			t->section = SEC_AGENT;
 		return SNMP_ERR_NOERROR;
 	}

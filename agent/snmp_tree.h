@@ -28,6 +28,7 @@ enum object_set {
 	SET_NUMBER,	/* a key's number, -1 for none */
 	SET_NAME,	/* the name of another section, empty for none */
 	SET_LIST,	/* a key's list as the INI has it, empty for none */
+	SET_BITS,	/* BITS: those of a key's words that are not in its list */
 	SET_STORAGE,	/* StorageType */
 	SET_STATUS,	/* RowStatus */
 	SET_LOCK	/* TestAndIncr */

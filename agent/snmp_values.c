@@ -140,6 +140,29 @@ get_agent_list(const struct view *v, const struct object *o, const struct row *r
 	return true;
 }
 
+/* BITS (RFC 2578 7.1.4): the words that the list does not have. */
+bool
+get_agent_bits(const struct view *v, const struct object *o, const struct row *row,
+    struct value *value)
+{
+	enum key key = (enum key)o->arg;
+	const struct settings *s = view_settings(v);
+	struct list list = { NULL, 0, NULL };
+	uint32_t word;
+
+	(void)row;
+	if (s != NULL)
+		list = settings_list(s, settings_find(s, SEC_AGENT, ""), key);
+	value->len = list_bits(key);
+	memset(value->u.octets, 0, value->len);
+	for (uint32_t i = 0; key_table[key].words[i] != NULL; i++)
+		value->u.octets[i / 8] |= (unsigned char)(0x80 >> i % 8);
+	while (list_next_number(&list, &word))
+		if (word / 8 < value->len)
+			value->u.octets[word / 8] &= (unsigned char)~(0x80 >> word % 8);
+	return true;
+}
+
 /* A row's scalar, whether it is in force or waits; false: it does not say. */
 static bool
 row_value(const struct row *row, enum key key, uint32_t *value)

@@ -21,7 +21,7 @@ void put_text(struct value *, const char *);		/* TlswardText: cut to VIEW_TEXT *
 
 /* ---- settings ---- */
 value_get get_server_word, get_server_number, get_server_ref;	/* the value in force */
-value_get get_agent_list;				/* likewise */
+value_get get_agent_list, get_agent_bits;		/* likewise */
 value_get get_word, get_bits, get_ref, get_list;	/* what a row says itself */
 value_get get_storage, get_status, get_kind, get_name;
 

@@ -104,12 +104,17 @@ class Agent:
 WORDS = {'mode': ['none', 'offer', 'require'], 'client_cert': ['none', 'request', 'require'],
          'enforce': ['report', 'yes'], 'min_tls': ['1.0', '1.1', '1.2', '1.3'],
          'authenticated': ['exempt', 'enforce'], 'verifies': ['no', 'yes'],
-         'match_cn': ['no', 'yes']}
+         'match_cn': ['no', 'yes'], 'notify': ['no', 'yes']}
 COLUMNS = {2: 'mode', 3: 'client_cert', 4: 'enforce', 5: 'min_tls', 6: 'min_bits', 7: 'ca',
            8: 'certificate', 9: 'authenticated', 10: 'verifies', 11: 'cert_names',
            12: 'fingerprints', 14: 'match_cn', 30: 'storage', 31: 'status'}
 SCALARS = {1: 'mode', 2: 'client_cert', 3: 'enforce', 4: 'certificate', 5: 'min_tls',
            6: 'min_bits', 7: 'ca', 9: 'authenticated'}
+AGENT = {1: 'notify', 2: 'notify_rate', 21: 'notify_except'}
+KINDS = ['mode-changed', 'settings-rejected', 'settings-accepted', 'certificate-expiring',
+         'certificate-expired', 'certificate-renewed', 'certificate-unusable',
+         'certificate-not-shown', 'listener-not-verifying', 'listener-fault', 'listener-fine',
+         'refusals-high']
 BASE = {2, 3, 4, 5, 6, 7, 8, 9, 30, 31}
 SENDERS = {2, 3, 4, 5, 6, 7, 11, 12, 14, 30, 31}
 TABLES = {5: ('domain', SENDERS), 6: ('peer', SENDERS), 7: ('listener', BASE | {10}),
@@ -150,7 +155,7 @@ class Model:
 
     def read(self):
         """{(section, name): {key: value}} and the comments of the file."""
-        rows, here, key, comments = {('server', ''): {}}, None, None, []
+        rows, here, key, comments = {('server', ''): {}, ('agent', ''): {}}, None, None, []
         with open(self.path, encoding='utf-8') as f:
             for line in f.read().split('\n'):
                 comment = re.search(r'(?:^|\s)[;#].*', line) if not line.startswith('#') else \
@@ -266,7 +271,7 @@ class Model:
     def check_row(self, row, w):
         active, there = row in self.rows, row in self.rows or row in self.waiting
         status, at = w['status'], w.get('status_at')
-        if row[0] == 'server':
+        if row[0] in ('server', 'agent'):
             return None
         if status == 0 and not there:
             return 'inconsistentName', w['at']
@@ -296,6 +301,11 @@ def value_of(key, scalar, rng):
         if n == 1:
             return integer(1), '', 'wrongValue' if scalar else None
         return integer(n), WORDS[key][n - 2], None
+    if key == 'notify_except':
+        return kinds(rng)
+    if key == 'notify_rate':
+        n = rng.choice([1, 60, 65535, 1000, 0 if rng.random() < 0.1 else 7])
+        return integer(n), str(n), 'wrongValue' if n == 0 else None
     if key == 'min_bits':
         n = rng.choice([0, 128, 4096, -1, 256, -1 if rng.random() < 0.95 else 4097])
         return integer(n), str(n) if n >= 0 else '', \
@@ -320,6 +330,15 @@ def value_of(key, scalar, rng):
     return integer(n), n, None if n in (GO, WAIT, DESTROY, ACTIVE, OUT) else 'wrongValue'
 
 
+def kinds(rng):
+    """BITS: those that are set are not in the list of the file; octets at the end may lack."""
+    if rng.random() < 0.1:
+        return rng.choice([(tlv(4, b'\xff\xf0\x00'), '', 'wrongLength'), (integer(3), '', 'wrongType')])
+    bits = rng.choice([b'\xff\xf0', b'\xff\xff', b'', rng.randbytes(1), rng.randbytes(2), rng.randbytes(2)])
+    on = int.from_bytes(bits.ljust(2, b'\0'), 'big')
+    return tlv(4, bits), ', '.join(k for i, k in enumerate(KINDS) if not on >> (15 - i) & 1), None
+
+
 def varbind(model, lock, touched, rng):
     dice = rng.random()
     if dice < 0.02:
@@ -336,6 +355,9 @@ def varbind(model, lock, touched, rng):
     if dice < 0.15:
         number, key = rng.choice(sorted(SCALARS.items()))
         name, row = ROOT + (2, number, 0), ('server', '')
+    elif dice < 0.18:
+        number, key = rng.choice(sorted(AGENT.items()))
+        name, row = ROOT + (15, number, 0), ('agent', '')
     else:
         table = rng.choice([5, 5, 6, 6, 7, 8])
         section, columns = TABLES[table]
@@ -350,7 +372,7 @@ def varbind(model, lock, touched, rng):
         if section in ('domain', 'peer') and rng.random() < 0.15:
             spelt = rng.choice([spelt.upper(), spelt + '.', spelt.title()])
         name = ROOT + (table, 1, column) + index_of(section, spelt)
-    ber, value, error = value_of(key, row[0] == 'server', rng)
+    ber, value, error = value_of(key, row[0] in ('server', 'agent'), rng)
     return {'oid': name, 'ber': ber, 'key': key, 'row': row, 'value': value, 'error': error}
 
 

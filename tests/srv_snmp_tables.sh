@@ -198,6 +198,15 @@ taken "are set" $OBJ.15.20.0 s '60,14 , 3'
 is "are kept in one form" "$(section agent) / $(get $OBJ.15.20.0)" 'expiry_days = 60, 14, 3 / 60, 14, 3'
 taken "and are the default again" $OBJ.15.20.0 s ''
 is "without a line" "$(section agent) / $(get $OBJ.15.20.0)" ' / 30, 14, 7, 1'
+taken "kinds of notifications switched off" $OBJ.15.21.0 x 7FC0
+is "are named in the file" "$(section agent)" 'notify_except = mode-changed, listener-fine, refusals-high'
+is "and are the bits that are not set" "$(get $OBJ.15.21.0 | xargs)" '7F C0'
+taken "one octet: all in the other" $OBJ.15.21.0 x FF
+is "is off" "$(section agent | tr -d '\n')" 'notify_except = listener-not-verifying, listener-fault, listener-fine, refusals-high'
+taken "no bit at all" $OBJ.15.21.0 x 0000
+is "are all kinds" "$(section agent | tr , '\n' | wc -l) $(get $OBJ.15.21.0 | xargs)" '12 00 00'
+taken "all bits, and some that stand for nothing" $OBJ.15.21.0 x FFFF
+is "is no line" "$(section agent) / $(get $OBJ.15.21.0 | xargs)" ' / FF F0'
 taken "a listener" $OBJ.7.1.$SHOWS.$LISTENER s certificate2 $OBJ.7.1.$AUTH.$LISTENER i 3 $OBJ.7.1.$VERIFIES.$LISTENER i 3
 is "has its settings" "$(section 'listener 127.0.0.1:25' | sort | xargs)" \
     'authenticated = enforce certificate = certificate2 client_cert = none mode = offer verifies = yes'
@@ -221,6 +230,8 @@ refused "no bits for the server"		"wrongValue 1" $OBJ.2.6.0 i -1
 refused "no day at all"				"wrongValue 1" $OBJ.15.20.0 s '30, 0'
 refused "a day that is none"			"wrongValue 1" $OBJ.15.20.0 s '30, soon'
 refused "notifications neither on nor off"	"wrongValue 1" $OBJ.15.1.0 i 1
+refused "more kinds of them than there are"	"wrongLength 1" $OBJ.15.21.0 x FFF000
+refused "kinds as a number"			"wrongType 1" $OBJ.15.21.0 i 3
 refused "a bad name in a list"			"wrongValue 1" "$(dom $NAMES a.example)" s 'a.example, b..c'
 like "which is told" "$(get $OBJ.4.4.0)" 'b\.\.c'
 refused "a pin that is too short"		"wrongValue 1" "$(dom $PINS a.example)" s SHA256:00

@@ -182,6 +182,50 @@ is "set" "$(snmp snmpset $OBJ.15.1.0 i 3 $OBJ.15.2.0 i 500 $OBJ.16.1.0 i 7 | gre
 like "and in the file" "$(xargs <"$INI")" '\[agent\] probe_interval = 7 .*notify_rate = 500.* notify = yes'
 like "a rate of 0 is none" "$(snmp snmpset $OBJ.15.2.0 i 0)" wrongValue
 
+# ---- a switch for each kind ----
+modes=$(traps 1) rejected=$(traps 2) unusable=$(traps 7) renewed=$(traps 6) sent=$(snmp_get $OBJ.15.4.0)
+is "all kinds are on" "$(snmp snmpget $OBJ.15.21.0 | grep -o 'Hex.*' | xargs)" "Hex-STRING: FF F0"
+snmp snmpset $OBJ.15.21.0 x 7DF0 >"$T/set.out"
+is "two are switched off by SET, and named in the file" "$(grep ^notify_except "$INI")" \
+    'notify_except = mode-changed, certificate-unusable'
+like "tlsward status tells which" "$("$TLSWARD" -c "$INI" status 2>&1)" 'does not send: mode-changed, certificate-unusable$'
+: >"$T/agent.log"
+"$TLSWARD" -c "$INI" set server mode require >>"$T/set.out" 2>&1
+cp "$CERT" "$T/keep.pem"
+echo nonsense >"$CERT"
+check "a mode that changes is logged" await_log 10 agent 'offer -> require'
+check "and a certificate of no use" await_log 15 agent '\[certificate mx\] '
+cp -p "$INI" "$T/good.ini"
+echo 'nonsense = 1' >>"$INI"
+check "bad settings are told: that kind is on" came 2 $((rejected + 1))
+cat "$T/good.ini" >"$INI"
+check "and good ones again" came 3 $((rejected + 1))
+is "of the two kinds that are off, nothing is" "$(traps 1) $(traps 7)" "$modes $unusable"
+figures() { echo "$(($(snmp_get $OBJ.15.4.0) - sent)) $(snmp_get $OBJ.15.5.0 $OBJ.15.6.0 $OBJ.15.7.0 | xargs)"; }
+check "sent, suppressed, lost, waiting: they are in none of these" wait_for 5 eval '[ "$(figures)" = "2 0 0 0" ]'
+stop agent
+check "the agent starts again" agent
+snmp snmpset $OBJ.15.21.0 x FFF0 >"$T/set.out"
+check "a state that still holds is told when its kind is on again, over a restart too" came 7 $((unusable + 1))
+is "the mode is not" "$(traps 1)" "$modes"
+is "the line is gone" "$(grep -c ^notify_except "$INI")" 0
+mv "$T/keep.pem" "$CERT"
+check "its mending is told" came 6 $((renewed + 1))
+is "the state was told once" "$(traps 7)" $((unusable + 1))
+stop snmpd
+for mode in offer require; do
+	"$TLSWARD" -c "$INI" set server mode $mode >>"$T/set.out" 2>&1
+	sleep 1
+done
+"$TLSWARD" -c "$INI" set agent notify_except mode-changed >>"$T/set.out" 2>&1
+sleep 1
+check "snmpd comes back when a kind that waited is off" start_snmpd
+check "and is found" wait_for 40 agent_answers
+valid 300
+check "what comes behind it is told" came 6 $((renewed + 2))
+is "what waited is not" "$(traps 1)" "$modes"
+is "and nothing waits" "$(snmp_get $OBJ.15.7.0)" 0
+
 # ---- what listeners show ----
 INTERVAL=5
 if listening 25; then

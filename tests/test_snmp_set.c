@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "alarm_event.h"
+#include "snmp_list.h"
 #include "snmp_notify.h"
 #include "snmp_set.h"
 #include "snmp_set_log.h"
@@ -133,6 +134,21 @@ want(int column, const char *name, long value)
 	request[i].index = i + 1;
 	if (i > 0)
 		request[i - 1].next = &request[i];
+}
+
+/* Of tlswardNotifyKinds.0. */
+static void
+want_bits(const void *bits, size_t len)
+{
+	static const oid kinds[] = { TREE_ROOT, 15, 21, 0 };
+
+	nrequests = 1;
+	memset(&vb[0], 0, sizeof(vb[0]));
+	memset(&request[0], 0, sizeof(request[0]));
+	snmp_set_var_objid(&vb[0], kinds, OID_LENGTH(kinds));
+	snmp_set_var_typed_value(&vb[0], ASN_OCTET_STR, bits, len);
+	request[0].requestvb = &vb[0];
+	request[0].index = 1;
 }
 
 static void
@@ -328,6 +344,77 @@ told_when_it_is_sure(void **state)
 }
 
 static void
+set_bits(const void *bits, size_t len, const char *line)
+{
+	again();
+	want_bits(bits, len);
+	assert_int_equal(phase(MODE_SET_RESERVE1), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_ACTION), SNMP_ERR_NOERROR);
+	assert_int_equal(phase(MODE_SET_COMMIT), SNMP_ERR_NOERROR);
+	if (line != NULL)
+		assert_true(file_has(line));
+	else
+		assert_false(file_has("notify_except"));
+}
+
+/* Bits that are set are the kinds that the list of the file does not have. */
+static void
+kinds_of_notifications(void **state)
+{
+	static const oid kinds[] = { 15, 21, 0 };
+	struct value value;
+	char buf[400];
+
+	(void)state;
+	assert_string_equal(list_of_bits(KEY_NOTIFY_EXCEPT, (const unsigned char *)"\xff\xff", 1, buf,
+	    sizeof(buf)), "listener-not-verifying, listener-fault, listener-fine, refusals-high");
+	set_bits("\x7f\xe0", 2, "\n[agent]\nnotify_except = mode-changed, refusals-high\n");
+	assert_int_equal(tree_get(&view, kinds, 3, &value), TREE_FOUND);
+	assert_int_equal(value.type, ASN_OCTET_STR);
+	assert_int_equal(value.len, 2);
+	assert_memory_equal(value.u.octets, "\x7f\xe0", 2);
+	set_bits("\xf7\xff", 2, "\nnotify_except = certificate-expired\n");
+	set_bits("\xff\xf0", 2, NULL);
+	set_bits("\xff\xf0", 2, NULL);
+	assert_int_equal(tree_get(&view, kinds, 3, &value), TREE_FOUND);
+	assert_memory_equal(value.u.octets, "\xff\xf0", 2);
+	set_bits("", 0, "mode-changed, settings-rejected");
+	assert_int_equal(tree_get(&view, kinds, 3, &value), TREE_FOUND);
+	assert_memory_equal(value.u.octets, "\0\0", 2);
+	again();
+	want_bits("\xff\xf0\0", 3);
+	assert_int_equal(phase(MODE_SET_RESERVE1), SNMP_ERR_WRONGLENGTH);
+}
+
+/* What the parent gave before its kind was switched off goes back. */
+static void
+switched_off_meanwhile(void **state)
+{
+	struct word w = { .kind = WORD_EVENT };
+	int pair[2];
+
+	(void)state;
+	w.u.event.kind = ALARM_MODE;
+	w.u.event.number = 7;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+	notify_init(&view, pair[1]);
+	assert_int_equal(send(pair[0], &w, sizeof(w), 0), sizeof(w));
+	notify_step(true);
+	assert_int_equal(recv(pair[0], &w, sizeof(w), 0), -1);	/* it waits for snmpd */
+	write_file("[agent]\nnotify_except = mode-changed\n");
+	view_refresh(&view);
+	notify_step(false);
+	assert_int_equal(recv(pair[0], &w, sizeof(w), 0), sizeof(w));
+	assert_int_equal(w.kind, WORD_MUTED);
+	assert_int_equal(w.u.number, 7);
+	notify_step(false);
+	assert_int_equal(recv(pair[0], &w, sizeof(w), 0), -1);
+	notify_init(&view, -1);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void
 object_is(enum section section, const char *name, enum key key, const char *wanted)
 {
 	char buf[OBJECT_NAME_MAX];
@@ -340,6 +427,7 @@ objects_by_name(void **state)
 {
 	(void)state;
 	object_is(SEC_SERVER, "", KEY_MIN_TLS, "tlswardServerMinTls.0");
+	object_is(SEC_AGENT, "", KEY_NOTIFY_EXCEPT, "tlswardNotifyKinds.0");
 	object_is(SEC_AGENT, "", KEY_REFUSAL_RATE, "tlswardNotifyRefusalRate.0");
 	object_is(SEC_DOMAIN, ".example.org", KEY_MODE, "tlswardDomainMode.'.example.org'");
 	object_is(SEC_PEER, "a.example", KEY_MAX, "tlswardPeerRowStatus.'a.example'");
@@ -377,6 +465,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(refused_with_its_index, setup, teardown),
 		cmocka_unit_test_setup_teardown(row_gone_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(told_when_it_is_sure, setup, teardown),
+		cmocka_unit_test_setup_teardown(kinds_of_notifications, setup, teardown),
+		cmocka_unit_test_setup_teardown(switched_off_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(objects_by_name, setup, teardown)
 	};
 
