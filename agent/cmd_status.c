@@ -274,6 +274,7 @@ put_table(const struct look *l, const struct lines *lines)
 	if (l->recent)
 		put_recent(l->all);
 	put_probes(l->state_dir);
+	put_notify(held_settings(l->hold.now));
 }
 
 /* ---- JSON ---- */
@@ -342,6 +343,7 @@ put_json(const struct look *l, const struct lines *lines)
 	json_close(&j);
 	json_recent(&j, l->all);
 	json_probes(&j, l->state_dir);
+	json_notify(&j, held_settings(l->hold.now));
 	json_end(&j);
 }
 

@@ -341,6 +341,20 @@ if [ -x "$FILTER" ]; then
 else
 	skip "status: figures" "build/filter-tlsward is not built"
 fi
+unlike "status: no word where all notifications are sent" "$out" otification
+printf '[server]\nstate_dir = %s\n[agent]\nnotify_except = refusals-high, mode-changed\n' "$STATE" >"$INI"
+try "status: notifications that are off" 0 '^Notifications that the agent does not send: refusals-high, mode-changed$' status
+json "status --json: notifications that are off" 'j["notify"], j["notify_except"]' \
+    "True ['refusals-high', 'mode-changed']" status --json
+try "show: the kinds that are off" 0 '^  notify_except +refusals-high, mode-changed' show
+try "set: another kind" 0 '' set agent notify_except 'mode-changed, listener-fine'
+try "set: one that is none" 1 'notify_except: `mode-chaged` is unknown: did you mean `mode-changed`' set agent notify_except mode-chaged
+is "set: as it was" "$(grep notify_except "$INI")" 'notify_except = mode-changed, listener-fine'
+try "unset: all kinds" 0 '' unset agent notify_except
+json "status --json: none is off" 'j["notify_except"]' "[]" status --json
+try "set: all notifications off" 0 '' set agent notify no
+try "status: no notifications at all" 0 '^The agent sends no notifications: notify is no$' status
+fresh
 timeout 1.5 "$TLSWARD" -c "$INI" status --watch=1 >"$T/out"
 is "status --watch goes on" $? 124
 is "status --watch prints again" "$(grep -c 'LAST REFUSAL' "$T/out")" 2
