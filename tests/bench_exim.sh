@@ -7,14 +7,14 @@
 . "$(dirname "$0")/bench_lib.sh"
 need_root
 need_cmd cdb
-for p in exim_tlsward.so exim_tlsward_read.so tool/exim_time.so tool/smtp_load servers/exim-4.96; do
+for p in exim_tlsward.so exim_tlsward_read.so tool/exim_time.so tool/rival_module.so tool/smtp_load servers/exim-4.96; do
 	[ -e "$BUILD/$p" ] || die "needs build/$p: make all tools"
 done
 EXIM=$SERVERS/exim-4.96/usr/sbin/exim4
 TIME=$T/bin/exim_time.so
 LSEARCH_MAX=100000
-at_100000 exim_first exim_first_lsearch exim_forked exim_child exim_second exim_later exim_exec
-cp "$BUILD/tool/exim_time.so" "$T/bin/"
+at_100000 exim_first exim_first_lsearch exim_forked exim_forked_empty exim_child exim_second exim_later exim_exec
+cp "$BUILD/tool/exim_time.so" "$BUILD/tool/rival_module.so" "$T/bin/"
 make_state
 chown "$(id -u)" "$STATE/exim"		# -be is whoever calls it
 free_port PORT
@@ -23,6 +23,8 @@ mkdir -p "$T/exim-$PORT"
 
 OURS="\${dlfunc{$MODULE}{tlsward_rcpt}{$INI}{192.0.2.1|25|198.51.100.7|n|client.example}{TLS1.3|256|1|x}{}{a@partner.example}{b@d#.example}}"
 CDB="\${lookup{d#.example}cdb{$T/keys.cdb}}"
+EMPTY=${OURS/"$MODULE"/$T/bin/rival_module.so}
+EMPTY=${EMPTY/tlsward_rcpt/rival_rcpt}
 LSEARCH="\${lookup{d#.example}lsearch{$T/keys.txt}}"
 
 be() { # EXPRESSION...: a line each
@@ -66,6 +68,7 @@ measure() { # DOMAINS: medians in got[]
 		done
 		timed forked 51 "$1" accept "$OURS" >>"$T/us.forked"
 		timed forked 51 "$1" require "$CDB" >>"$T/us.forked_cdb"
+		timed forked 51 "$1" accept "$EMPTY" >>"$T/us.forked_empty"
 		timed forked 51 "$1" accept "$OURS" "$preload" >>"$T/us.child"
 		timed later 2000 "$1" accept "$OURS" >>"$T/us.later"
 		timed later 2000 "$1" require "$CDB" >>"$T/us.later_cdb"
@@ -104,7 +107,8 @@ for n in $BENCH_SIZES; do
 	    "${got[first]}" "cdb lookup" "${got[first_cdb]}" us within 100
 	figure exim_first_lsearch "Exim: the same" "${got[first]}" "lsearch" "${got[first_lsearch]}" us shown -
 	figure exim_forked "Exim: the same in a child that a daemon without any of it has forked" \
-	    "${got[forked]}" "cdb lookup" "${got[forked_cdb]}" us within 100
+	    "${got[forked]}" "cdb lookup" "${got[forked_cdb]}" us shown -
+	figure exim_forked_empty "Exim: the same" "${got[forked]}" "a module that only answers" "${got[forked_empty]}" us shown -
 	figure exim_child "Exim: the same in a child of a daemon that has preloaded" \
 	    "${got[child]}" "cdb lookup" "${got[forked_cdb]}" us shown -
 	figure exim_second "Exim: the second verdict in a process, $what, alone" "${got[second]}" \
