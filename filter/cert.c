@@ -20,6 +20,7 @@
 #include "cert.h"
 #include "cert_chain.h"
 #include "cert_file.h"
+#include "cert_next.h"
 #include "pem_scan.h"
 
 const char *const cert_state_words[CERT_STATE_MAX] = {
@@ -75,27 +76,36 @@ take_key(X509 *x, struct cert_info *info)
 	}
 }
 
+/* By what a certificate's time is judged. */
+struct judging {
+	time_t now;
+	unsigned days;			/* of CERT_STATE_EXPIRING */
+	const char *remedy;		/* of one that ends */
+};
+#define RENEW "renew it"
+#define NEXT "get the next one from the sender and add it"
+
 /* Which certificate is in what state, of which more than one could be meant: "" or "…, of X, ". */
 static void
-judge_time(struct cert_info *info, const char *which, time_t from, time_t to, time_t now,
-    unsigned expiring_days)
+judge_time(struct cert_info *info, const char *which, time_t from, time_t to,
+    const struct judging *by)
 {
 	char date[32];
 	struct tm tm;
-	long left = (long)(to - now);
+	long left = (long)(to - by->now);
 
 	if (left < 0) {
 		gmtime_r(&to, &tm);
 		strftime(date, sizeof(date), "%Y-%m-%d", &tm);
-		judge(info, CERT_STATE_EXPIRED, "%sexpired on %s; renew it", which, date);
-	} else if (now < from) {
+		judge(info, CERT_STATE_EXPIRED, "%sexpired on %s; %s", which, date, by->remedy);
+	} else if (by->now < from) {
 		gmtime_r(&from, &tm);
 		strftime(date, sizeof(date), "%Y-%m-%d", &tm);
 		judge(info, CERT_STATE_NOT_YET, "%sis valid only from %s on; check the clock, or wait",
 		    which, date);
-	} else if (expiring_days > 0 && left < (long)expiring_days * 86400) {
-		judge(info, CERT_STATE_EXPIRING, "%sexpires in %ld day%s; renew it", which,
-		    left / 86400, left / 86400 == 1 ? "" : "s");
+	} else if (by->days > 0 && left < (long)by->days * 86400) {
+		judge(info, CERT_STATE_EXPIRING, "%sexpires in %ld day%s; %s", which,
+		    left / 86400, left / 86400 == 1 ? "" : "s", by->remedy);
 	}
 }
 
@@ -152,13 +162,13 @@ place_of(const X509 *x, STACK_OF(X509) *file)
 
 /* The chain that a client will build of the file, up to what it has itself. */
 static void
-judge_chain(STACK_OF(X509) *file, const char *path, time_t now, unsigned expiring_days,
+judge_chain(STACK_OF(X509) *file, const char *path, const struct judging *by,
     struct cert_info *info)
 {
 	struct cert_chain c;
 	char name[200], which[256];
 
-	if (!cert_chain_build(file, now, &c)) {
+	if (!cert_chain_build(file, by->now, &c)) {
 		judge(info, CERT_STATE_UNREADABLE, "%s: out of memory", path);
 		cert_chain_free(&c);
 		return;
@@ -173,7 +183,7 @@ judge_chain(STACK_OF(X509) *file, const char *path, time_t now, unsigned expirin
 			continue;
 		cert_name_text(X509_get_subject_name(x), name, sizeof(name));
 		snprintf(which, sizeof(which), "certificate %d of it, of %s, ", place, name);
-		judge_time(info, which, cert_time(X509_get0_notBefore(x)), to, now, expiring_days);
+		judge_time(info, which, cert_time(X509_get0_notBefore(x)), to, by);
 		if (to < info->chain_not_after)
 			info->chain_not_after = to;
 	}
@@ -216,6 +226,7 @@ enum cert_state
 cert_inspect(const char *file, const char *key, time_t now, unsigned expiring_days,
     struct cert_info *info)
 {
+	const struct judging by = { now, expiring_days, RENEW };
 	char why[256];
 	STACK_OF(X509) *chain;
 
@@ -227,8 +238,8 @@ cert_inspect(const char *file, const char *key, time_t now, unsigned expiring_da
 	}
 	info->chain_len = (size_t)sk_X509_num(chain);
 	take_leaf(sk_X509_value(chain, 0), now, info);
-	judge_time(info, "", info->not_before, info->not_after, now, expiring_days);
-	judge_chain(chain, file, now, expiring_days, info);
+	judge_time(info, "", info->not_before, info->not_after, &by);
+	judge_chain(chain, file, &by, info);
 	if (key != NULL)
 		judge_key(sk_X509_value(chain, 0), key, info);
 	sk_X509_pop_free(chain, X509_free);
@@ -246,9 +257,12 @@ milder(const struct cert_info *a, const struct cert_info *b)
 	return a->not_after >= b->not_after;
 }
 
-/* What a verification needs of the bundle's certificate i, counted from 1: dates and name. */
+/*
+ * What a verification needs of the bundle's certificate i, counted from 1: dates and
+ * name.  from: since when it or one that it follows is valid; 0: of its own.
+ */
 static void
-glance(X509 *x, size_t i, size_t n, time_t now, unsigned expiring_days, struct cert_info *info)
+glance(X509 *x, size_t i, size_t n, time_t from, const struct judging *by, struct cert_info *info)
 {
 	char name[200], which[256] = "";
 
@@ -259,18 +273,23 @@ glance(X509 *x, size_t i, size_t n, time_t now, unsigned expiring_days, struct c
 		cert_name_text(X509_get_subject_name(x), name, sizeof(name));
 		snprintf(which, sizeof(which), "certificate %zu of it, of %s, ", i, name);
 	}
-	judge_time(info, which, info->not_before, info->not_after, now, expiring_days);
+	judge_time(info, which, from != 0 ? from : info->not_before, info->not_after, by);
 }
 
-/* The certificate to be shown of a bundle, the caller's; *info has its state.  NULL: one is malformed. */
+/*
+ * The certificate to be shown of a bundle, the caller's; *info has its state.  NULL:
+ * one is malformed.  next (NULL: nothing of the kind) says which have a successor.
+ */
 static X509 *
-worst_of(const struct pem_file *f, const char *path, time_t now, unsigned expiring_days,
-    struct cert_info *info)
+worst_of(const struct pem_file *f, const char *path, const struct cert_next *next,
+    const struct judging *by, struct cert_info *info)
 {
 	struct cert_info *one = malloc(sizeof(*one));
 	X509 *worst = NULL, *x;
 
 	for (size_t i = 0; i < f->n; i++) {
+		if (next != NULL && next[i].followed)
+			continue;
 		x = one != NULL ? cert_parse_der(f->entries[i].p, f->entries[i].len) : NULL;
 		if (x == NULL) {
 			memset(info, 0, sizeof(*info));
@@ -281,7 +300,7 @@ worst_of(const struct pem_file *f, const char *path, time_t now, unsigned expiri
 			worst = NULL;
 			break;
 		}
-		glance(x, i + 1, f->n, now, expiring_days, one);
+		glance(x, i + 1, f->n, next != NULL ? next[i].from : 0, by, one);
 		if (worst == NULL || !milder(one, info)) {
 			memcpy(info, one, offsetof(struct cert_info, names));
 			X509_free(worst);
@@ -294,9 +313,10 @@ worst_of(const struct pem_file *f, const char *path, time_t now, unsigned expiri
 	return worst;
 }
 
-enum cert_state
-cert_inspect_bundle(const char *file, time_t now, unsigned expiring_days, struct cert_info *info)
+static enum cert_state
+inspect_bundle(const char *file, const struct judging *by, bool pins, struct cert_info *info)
 {
+	struct cert_next *next = NULL;
 	struct pem_file f;
 	char why[256];
 	X509 *x;
@@ -306,20 +326,36 @@ cert_inspect_bundle(const char *file, time_t now, unsigned expiring_days, struct
 		judge(info, CERT_STATE_UNREADABLE, "%s: %s", file, why);
 		return info->state;
 	}
-	if ((x = worst_of(&f, file, now, expiring_days, info)) != NULL)
-		take_leaf(x, now, info);
+	if (pins)
+		next = cert_next_find(f.entries, f.n);
+	if ((x = worst_of(&f, file, next, by, info)) != NULL)
+		take_leaf(x, by->now, info);
 	info->chain_len = f.n;
 	info->chain_complete = true;
 	X509_free(x);
+	free(next);
 	pem_free(&f);
 	ERR_clear_error();
 	return info->state;
 }
 
 enum cert_state
+cert_inspect_bundle(const char *file, time_t now, unsigned expiring_days, struct cert_info *info)
+{
+	return inspect_bundle(file, &(const struct judging){ now, expiring_days, RENEW }, false, info);
+}
+
+enum cert_state
+cert_inspect_pins(const char *file, time_t now, unsigned expiring_days, struct cert_info *info)
+{
+	return inspect_bundle(file, &(const struct judging){ now, expiring_days, NEXT }, true, info);
+}
+
+enum cert_state
 cert_inspect_der(const unsigned char *der, size_t len, time_t now,
     unsigned expiring_days, struct cert_info *info)
 {
+	const struct judging by = { now, expiring_days, RENEW };
 	X509 *x = len <= CERT_FILE_MAX ? cert_parse_der(der, len) : NULL;
 
 	memset(info, 0, sizeof(*info));
@@ -328,7 +364,7 @@ cert_inspect_der(const unsigned char *der, size_t len, time_t now,
 	} else {
 		info->chain_len = 1;
 		take_leaf(x, now, info);
-		judge_time(info, "", info->not_before, info->not_after, now, expiring_days);
+		judge_time(info, "", info->not_before, info->not_after, &by);
 	}
 	X509_free(x);
 	ERR_clear_error();

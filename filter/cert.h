@@ -75,6 +75,15 @@ enum cert_state cert_inspect(const char *file, const char *key, time_t now,
 enum cert_state cert_inspect_bundle(const char *file, time_t now, unsigned expiring_days,
     struct cert_info *info);
 
+/*
+ * The same of a file of pins, a rule's `certs`.  Of a sender's certificate that is
+ * in the file together with the one that follows it (the same subject and at least
+ * the same dNSNames, valid before it ends) only the last counts, valid since the
+ * first is: who has put it there need do no more.
+ */
+enum cert_state cert_inspect_pins(const char *file, time_t now, unsigned expiring_days,
+    struct cert_info *info);
+
 /* The same from a DER leaf in memory, as a client presented it; no chain, no key. */
 enum cert_state cert_inspect_der(const unsigned char *der, size_t len,
     time_t now, unsigned expiring_days, struct cert_info *info);
