@@ -70,9 +70,8 @@ unsigned cert_expiring_days(const struct settings *);
 
 /*
  * For `tlsward check`: reports a warning for each certificate, CA and CRL that
- * is not in order or soon will not be, for each file of pins that cannot be
- * used, for what everybody may write, and for what OpenSMTPD does not look at;
- * an error for a certificate that a rule shows and no server can.
+ * is not in order or soon will not be, for each file of pins likewise, for what
+ * everybody may write, and for what OpenSMTPD does not look at; an error for a certificate that a rule shows and no server can.
  */
 void cert_check(const struct settings *, read_report *, void *arg);
 

@@ -13,10 +13,10 @@
 
 #include "ca.h"
 #include "cert.h"
-#include "cert_verify.h"
 #include "cmd_cert.h"
 #include "cmd_smtpd_want.h"
 #include "keys.h"
+#include "pinned.h"
 
 struct check {
 	const struct settings *s;
@@ -143,18 +143,32 @@ check_verifying(const struct check *c, const struct rule *listener)
 	    settings_name(c->s, listener));
 }
 
+/* A file counts once, however many rules name it: by the line of the first. */
 static void
-check_pins(const struct check *c, const struct rule *r, struct cert_verifier *v)
+check_pins(const struct check *c, const struct pinned_file *f, struct cert_info *info)
 {
-	const char *certs = settings_text(c->s, r, KEY_CERTS);
-	unsigned char any[32] = { 0 };
-	char why[512];
+	enum cert_state state = cert_inspect_pins(f->file, time(NULL), cert_expiring_days(c->s), info);
+	unsigned line = settings_line(c->s, f->rule[0], KEY_CERTS);
+	char by[PINNED_BY];
 
-	if (certs == NULL || v == NULL || cert_file_pins(v, certs, any, why, sizeof(why)) ||
-	    why[0] == '\0')
+	if (state == CERT_STATE_UNREADABLE)
+		warn(c, line, "%s: certs cannot be used: %s", pinned_by(c->s, f, by), info->error);
+	else if (state != CERT_STATE_OK)
+		warn(c, line, "%s: %.250s: %s", pinned_by(c->s, f, by), f->file, info->error);
+}
+
+static void
+check_all_pins(const struct check *c, struct cert_info *info)
+{
+	struct pinned p;
+
+	if (!pinned_find(c->s, SIZE_MAX, &p)) {
+		warn(c, 0, "out of memory: the files of pins are not looked at");
 		return;
-	warn(c, settings_line(c->s, r, KEY_CERTS), "[%s %s]: certs cannot be used: %s",
-	    section_words[r->section], settings_name(c->s, r), why);
+	}
+	for (size_t i = 0; i < p.n; i++)
+		check_pins(c, &p.at[i], info);
+	pinned_free(&p);
 }
 
 /* The servers and the agent read the settings as root or as themselves, and obey them. */
@@ -178,7 +192,6 @@ cert_check(const struct settings *s, read_report *report, void *arg)
 {
 	const struct check c = { s, report, arg };
 	struct cert_info *info = malloc(sizeof(*info));
-	struct cert_verifier *v = cert_verifier_new();
 	const struct rule *r;
 	size_t i;
 
@@ -189,9 +202,7 @@ cert_check(const struct settings *s, read_report *report, void *arg)
 		check_ca(&c, r, info);
 	for (i = 0; (r = settings_at(s, SEC_LISTENER, i)) != NULL; i++)
 		check_verifying(&c, r);
-	for (int section = 0; section < SEC_RULES; section++)
-		for (i = 0; (r = settings_at(s, (enum section)section, i)) != NULL; i++)
-			check_pins(&c, r, v);
-	cert_verifier_free(v);
+	if (info != NULL)
+		check_all_pins(&c, info);
 	free(info);
 }

@@ -13,6 +13,7 @@
 #include "cert.h"
 #include "cmd.h"
 #include "cmd_cert.h"
+#include "cmd_cert_pins.h"
 #include "cmd_cert_read.h"
 #include "cmd_json.h"
 #include "cmd_keystore.h"
@@ -239,12 +240,13 @@ put_line(const struct item *it, int width)
 
 /* ---- list ---- */
 
-static void
+static bool
 list(const struct cmd *c, const struct settings *s, const struct keystore *ks, struct item *it)
 {
 	const struct rule *r;
 	struct json j;
 	int width = 4;
+	bool good;
 	size_t i;
 
 	for (i = 0; (r = settings_at(s, SEC_CERTIFICATE, i)) != NULL; i++)
@@ -267,8 +269,12 @@ list(const struct cmd *c, const struct settings *s, const struct keystore *ks, s
 		else
 			put_line(it, width);
 	}
-	if (c->json)
-		json_end(&j);
+	if (!c->json)
+		return cert_pins_put(s);
+	json_close(&j);
+	good = cert_pins_json(s, &j);
+	json_end(&j);
+	return good;
 }
 
 int
@@ -276,9 +282,9 @@ cert_list(struct cmd *c, int argc, char **argv)
 {
 	static const struct usage usage = { "cert list [--json]",
 	    "Prints each [certificate] with its state, when it expires, how many days that\n"
-	    "is, its key and its first name.  States: ok, expiring (within the greatest of\n"
-	    "expiry_days), expired, not-yet-valid, key-mismatch, unreadable and\n"
-	    "chain-incomplete.\n" };
+	    "is, its key and its first name; then each file of pins, which rules name by\n"
+	    "certs.  States: ok, expiring (within the greatest of expiry_days), expired,\n"
+	    "not-yet-valid, key-mismatch, unreadable and chain-incomplete.\n" };
 	const struct opt options[] = {
 		{ "json", OPT_FLAG, &c->json, NULL, "as JSON, with all that `show` tells" },
 		{ NULL, OPT_FLAG, NULL, NULL, NULL }
@@ -286,6 +292,7 @@ cert_list(struct cmd *c, int argc, char **argv)
 	struct keystore ks;
 	struct settings *s;
 	struct item *it;
+	bool good;
 	int n;
 
 	if ((n = opt_parse(c, &usage, options, argc, argv)) < 0)
@@ -299,11 +306,11 @@ cert_list(struct cmd *c, int argc, char **argv)
 		return cmd_error("out of memory");
 	}
 	keystore_look(&ks, c->ini);
-	list(c, s, &ks, it);
+	good = list(c, s, &ks, it);
 	keystore_close(&ks);
 	free(it);
 	settings_free(s);
-	return EXIT_DONE;
+	return good ? EXIT_DONE : cmd_error("out of memory");
 }
 
 /* ---- show ---- */
