@@ -7,6 +7,7 @@
 #include <net-snmp/agent/net-snmp-agent-includes.h>
 
 #include "probe_file.h"
+#include "snmp_certs.h"
 #include "snmp_log.h"
 #include "snmp_notify.h"
 
@@ -105,7 +106,7 @@ bind_date(struct bindings *b, oid group, oid column, int64_t t)
 static void
 index_certificate(struct bindings *b, const struct event *e)
 {
-	b->index[0] = e->section == SEC_CA ? 2 : 1;
+	b->index[0] = certs_kind((enum section)e->section);
 	b->nindex = 1;
 	for (const char *p = e->name; *p != '\0' && b->nindex < 65; p++)
 		b->index[b->nindex++] = (unsigned char)*p;

@@ -73,7 +73,7 @@ table_index(const struct view *v, enum table table, const struct row *row, oid i
 		index[0] = v->longs.at[row->i].number;
 		return 1;
 	case TABLE_CERTIFICATE:
-		index[0] = row->section == SEC_CA ? 2 : 1;
+		index[0] = certs_kind(row->section);
 		n = index_text(row->name, index + 1, INDEX_MAX - 1);
 		return n == 0 ? 0 : n + 1;
 	case TABLE_REASON:

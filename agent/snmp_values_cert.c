@@ -5,28 +5,9 @@
 #include "snmp_probes.h"
 #include "snmp_values.h"
 
-#define DOTS ", ..."
-
-static void
-put_names(struct value *value, const struct cert_info *i)
-{
-	char out[VIEW_LIST + 1] = "";
-	size_t len = 0, k;
-
-	for (k = 0; k < i->nnames; k++) {
-		if (len + strlen(i->names[k]) + 2 + sizeof(DOTS) > VIEW_LIST)
-			break;
-		len += (size_t)snprintf(out + len, sizeof(out) - len, "%s%s", k > 0 ? ", " : "",
-		    i->names[k]);
-	}
-	if (k < i->nnames || i->names_left > 0)
-		len += (size_t)snprintf(out + len, sizeof(out) - len, DOTS);
-	put_octets(value, out, len);
-}
-
 /* The fields of the certificate itself: nothing while it could not be read. */
 static void
-put_content(struct value *value, const struct cert_info *i, enum cert_field field)
+put_content(struct value *value, const struct cert_seen *i, enum cert_field field)
 {
 	switch (field) {
 	case CERT_SUBJECT:
@@ -48,7 +29,7 @@ put_content(struct value *value, const struct cert_info *i, enum cert_field fiel
 		put_number(value, i->key_bits > 0 ? (size_t)i->key_bits : 0);
 		break;
 	case CERT_NAMES:
-		put_names(value, i);
+		put_octets(value, i->names, strlen(i->names));
 		break;
 	case CERT_NOT_BEFORE:
 		value_date(value, i->not_before);
@@ -112,19 +93,19 @@ get_certificate(const struct view *v, const struct object *o, const struct row *
 		put_text(value, e->file);
 		break;
 	case CERT_DAYS:
-		put_integer(value, e->info.parsed ? certs_days(e) : INT32_MIN);
+		put_integer(value, e->seen->parsed ? certs_days(e) : INT32_MIN);
 		break;
 	case CERT_STATE:	/* unknown(1), then the order of enum cert_state */
-		put_integer(value, e->checked == 0 ? 1 : (long)e->info.state + 2);
+		put_integer(value, e->checked == 0 ? 1 : (long)e->seen->state + 2);
 		break;
 	case CERT_ERROR:
-		put_text(value, e->info.error);
+		put_text(value, e->seen->error);
 		break;
 	case CERT_CHECKED:
 		value_date(value, e->checked);
 		break;
 	case CERT_COUNT:
-		put_number(value, e->info.chain_len);
+		put_number(value, e->seen->chain_len);
 		break;
 	case CERT_CRL:
 	case CERT_PURPOSE:
@@ -137,7 +118,7 @@ get_certificate(const struct view *v, const struct object *o, const struct row *
 		put_shown(v, e, value, field);
 		break;
 	default:
-		put_content(value, &e->info, field);
+		put_content(value, e->seen, field);
 	}
 	return true;
 }

@@ -215,7 +215,7 @@ view_refresh(struct view *v)
 	if (clock_ms() - v->looked >= VIEW_LOOK_MS) {
 		v->looked = clock_ms();
 		v->refusals->n = SIZE_MAX;
-		certs_turn(v->certs);
+		certs_turn(v->certs, view_settings(v));
 	}
 	if (v->waiting->n > 0 && view_clock() >= v->settle)
 		waiting_tidy(v);
