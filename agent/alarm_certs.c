@@ -6,7 +6,6 @@
 
 #include "alarm_int.h"
 
-#define BOUNDS_MAX	64		/* of expiry_days */
 #define HOUR_MS		(3600 * 1000)
 #define GRACE_MS	(60 * 1000)	/* for a server to show a certificate that is new */
 
@@ -18,8 +17,8 @@ cert_rule(const struct settings *s, size_t i)
 	return i < n ? settings_at(s, SEC_CERTIFICATE, i) : settings_at(s, SEC_CA, i - n);
 }
 
-static size_t
-take_bounds(const struct settings *s, uint32_t bounds[BOUNDS_MAX])
+size_t
+look_bounds(const struct settings *s, uint32_t bounds[BOUNDS_MAX])
 {
 	static const uint32_t preset[] = { 30, 14, 7, 1 };	/* key_table's */
 	struct list list = settings_list(s, settings_find(s, SEC_AGENT, ""), KEY_EXPIRY_DAYS);
@@ -75,7 +74,7 @@ read_certificate(struct alarms *a, const struct rule *r, struct cert_files *c)
 	struct cert_memory *m = memory_cert(&a->memory, (enum section)r->section,
 	    settings_name(s, r)), was;
 	uint32_t bounds[BOUNDS_MAX], most = 0;
-	size_t n = take_bounds(s, bounds);
+	size_t n = look_bounds(s, bounds);
 	time_t now = time(NULL);
 	struct cert_info *info = calloc(1, sizeof(*info));
 	bool again;
@@ -168,8 +167,8 @@ look_fresh(struct alarms *a, const char *name, int64_t asked)
 	return false;
 }
 
-static bool
-time_changed(const struct cert_files *c, time_t now)
+bool
+look_time_changed(const struct cert_files *c, time_t now)
 {
 	long left;
 
@@ -195,7 +194,7 @@ look_certificates(struct alarms *a)
 
 		if (changed && c->read && r->section == SEC_CERTIFICATE)
 			look_soon(a, 0);
-		if (changed || (c->settled && (ms >= c->again || time_changed(c, now))))
+		if (changed || (c->settled && (ms >= c->again || look_time_changed(c, now))))
 			read_certificate(a, r, c);
 	}
 }

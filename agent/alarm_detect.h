@@ -34,7 +34,7 @@ typedef bool alarm_raise(void *arg, const struct event *);
 /* ---- certificates ---- */
 
 struct cert_memory {
-	uint32_t section;		/* SEC_CERTIFICATE or SEC_CA */
+	uint32_t section;		/* SEC_CERTIFICATE, SEC_CA or SEC_PINS */
 	char name[72];			/* with MEMORY_CRL behind it: its CRL */
 	bool known;			/* a certificate was seen */
 	unsigned char fingerprint[32];	/* its */

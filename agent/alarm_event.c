@@ -8,6 +8,7 @@
 #include "alarm_event.h"
 #include "alarm_file.h"
 #include "cert.h"
+#include "pinned.h"
 
 static const struct head {
 	char magic[16];
@@ -324,7 +325,10 @@ event_text(const struct event *e, char *buf, size_t size)
 		snprintf(buf, size, "[listener %s] %s", e->listener, e->text);
 		break;
 	default:
-		snprintf(buf, size, "[%s%s%s] %s", section, space, e->name, e->text);
+		if (e->section == SEC_PINS)	/* the text names the rules */
+			snprintf(buf, size, "%s", e->text);
+		else
+			snprintf(buf, size, "[%s%s%s] %s", section, space, e->name, e->text);
 		break;
 	}
 	return buf;

@@ -60,6 +60,7 @@ struct alarms {
 
 	struct cert_files *cert;	/* those of the settings: [certificate]s, then [ca]s */
 	size_t ncert;
+	struct pins *pins;		/* alarm_pins.c; NULL: none yet */
 
 	struct round round;
 	int64_t probe_at;		/* ms; 0: not planned */
@@ -93,6 +94,17 @@ void look_carry_certificates(struct alarms *, const struct settings *before);
  * it need not show it?
  */
 bool look_fresh(struct alarms *, const char *name, int64_t asked);
+
+#define BOUNDS_MAX	64		/* of expiry_days */
+/* expiry_days; how many. */
+size_t look_bounds(const struct settings *, uint32_t bounds[BOUNDS_MAX]);
+/* Are there fewer days left than when it was read? */
+bool look_time_changed(const struct cert_files *, time_t now);
+
+/* alarm_pins.c: the files of pins that rules name */
+void look_pins(struct alarms *);
+void look_carry_pins(struct alarms *);	/* the settings are others */
+void look_free_pins(struct alarms *);
 
 /* alarm_look.c */
 void look_settings_changed(struct alarms *, const struct settings *before);

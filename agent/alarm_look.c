@@ -103,6 +103,7 @@ look_settings_changed(struct alarms *a, const struct settings *before)
 	look_carry_certificates(a, before);
 	memory_keep(&a->memory, alarms_settings(a));
 	switch_look(a);
+	look_carry_pins(a);
 	if (a->counters != NULL) {
 		counters_all_refresh(a->counters);
 		if (before == NULL)
@@ -245,4 +246,5 @@ look_free(struct alarms *a)
 	for (size_t k = 0; k < 2; k++)
 		free(a->rate[k]);
 	free(a->cert);
+	look_free_pins(a);
 }

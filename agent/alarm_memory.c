@@ -72,6 +72,8 @@ has_cert(const struct settings *s, const struct cert_memory *c)
 	char name[sizeof(c->name)];
 	char *end;
 
+	if (c->section == SEC_PINS)
+		return true;
 	snprintf(name, sizeof(name), "%s", c->name);
 	if ((end = strstr(name, MEMORY_CRL)) != NULL)
 		*end = '\0';
@@ -95,6 +97,18 @@ memory_keep(struct alarm_memory *m, const struct settings *s)
 			m->rate[n++] = m->rate[i];
 	m->changed |= n != m->nrate;
 	m->nrate = n;
+}
+
+void
+memory_keep_pins(struct alarm_memory *m, const struct pinned *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->ncert; i++)
+		if (m->cert[i].section != SEC_PINS || pinned_named(p, m->cert[i].name) != NULL)
+			m->cert[n++] = m->cert[i];
+	m->changed |= n != m->ncert;
+	m->ncert = n;
 }
 
 void
@@ -233,8 +247,8 @@ memory_save(struct alarm_memory *m, const char *path)
 		for (size_t k = 0; k < 32; k++)
 			snprintf(hex + 2 * k, 3, "%02x", c->fingerprint[k]);
 		fprintf(f.to, "%s\t%s\t%d\t%s\t%" PRId32 "\t%" PRId64 "\t%" PRIu32 "\t%" PRIu32 "\n",
-		    section_words[c->section], c->name, c->known, hex, c->mark, c->told, c->fault,
-		    c->muted);
+		    c->section == SEC_PINS ? MEMORY_PINS : section_words[c->section], c->name, c->known,
+		    hex, c->mark, c->told, c->fault, c->muted);
 	}
 	for (size_t i = 0; i < m->nlistener; i++)
 		if (m->listener[i].told != 0)
@@ -298,7 +312,9 @@ take_line(struct alarm_memory *m, char *line)
 		s = section_find(field[1], strlen(field[1]));
 		if ((s == SEC_DOMAIN || s == SEC_PEER) && strlen(field[2]) < NAME_SIZE)
 			memory_set_rate(m, s, field[2], true);
-	} else {
+	} else if (strcmp(field[0], MEMORY_PINS) == 0)
+		take_cert(m, SEC_PINS, field, n);
+	else {
 		s = section_find(field[0], strlen(field[0]));
 		if (s == SEC_CERTIFICATE || s == SEC_CA)
 			take_cert(m, s, field, n);

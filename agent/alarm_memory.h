@@ -7,8 +7,12 @@
 #define TLSWARD_AGENT_ALARM_MEMORY_H
 
 #include "alarm_detect.h"
+#include "pinned.h"
 
 #define MEMORY_MAX 10000		/* of each kind */
+
+/* For SEC_PINS, which has no word of its own. */
+#define MEMORY_PINS "pins"
 
 /* Behind the name of a [ca]: its CRL's. */
 #define MEMORY_CRL " crl"
@@ -37,8 +41,10 @@ struct cert_memory *memory_cert(struct alarm_memory *, enum section, const char 
 struct listener_memory *memory_listener(struct alarm_memory *, const char *listener,
     const char *sni);
 
-/* Certificates and rules that the settings do not have any more. */
+/* Goes: certificates and rules that the settings do not have any more, files of pins aside. */
 void memory_keep(struct alarm_memory *, const struct settings *);
+/* Files of pins that are not in the list. */
+void memory_keep_pins(struct alarm_memory *, const struct pinned *);
 /* Listeners and names that were not `here`. */
 void memory_keep_listeners(struct alarm_memory *);
 

@@ -377,6 +377,7 @@ each_tick(struct alarms *a, int64_t now)
 	if (a->keep != 0 && now >= a->keep)
 		keep(a);
 	look_certificates(a);
+	look_pins(a);
 	if (now >= a->minute) {
 		a->minute = now + 60 * 1000;
 		look_rates(a);

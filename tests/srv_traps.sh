@@ -317,6 +317,46 @@ check "one that is fetched again too" came 6 $((renewed + 1))
 like "which" "$(last 6)" "STRING: \"CRL of .*another CRL is in the file"
 settings offer
 
+# ---- pins ----
+# pinned DAYS [FROM-DAYS]: a certificate of the sender's
+pinned() {
+	openssl req -new -key "$KEY" -subj "/CN=partner.example" 2>/dev/null | openssl ca -config "$T/ca.conf" -batch \
+	    -keyfile "$KEY" -selfsign -in /dev/stdin -notext -startdate "$(utc "${2:--1}")" -enddate "$(utc "$1")" 2>/dev/null
+}
+utc() { date -u -d "$1 days" +%Y%m%d%H%M%SZ; }
+printf 'new_certs_dir = %s\nrand_serial = yes\nunique_subject = no\npolicy = p\n[p]\ncommonName = supplied\n' \
+    "$T" >>"$T/ca.conf"
+soon=$(traps 4) renewed=$(traps 6) unusable=$(traps 7)
+pinned 40 >"$T/partner.pem"
+pins='[peer partner.example]
+certs = '$T'/partner.pem
+[domain d.example]
+certs = '$T'/partner.pem'
+settings offer "$pins"
+row() { snmp snmpwalk $OBJ.10.1.4.3 | sed -n "s|^\.*$OBJ\.10\.1\.4\.\([3.0-9]*\) .*\"$T/partner\.pem\"|\1|p"; }
+check "pins have a row" wait_for 10 eval '[ -n "$(row)" ]'
+pin=$(row)
+check "which tells their state" wait_for 10 eval '[ "$(snmp_get $OBJ.10.1.15.$pin)" = 2 ]'
+known() { grep -q ^pins "$STATE/agent/state"; }
+check "and they are watched" wait_for 10 known
+is "of the certificate, for all rules that name them" "$(snmp_get $OBJ.10.1.{3,5,18,24}.$pin | xargs)" \
+    "domain d.example, peer partner.example CN=partner.example 1 1"
+pinned 20 >"$T/new.pem" && mv "$T/new.pem" "$T/partner.pem"
+check "pins that end soon are told of" came 4 $((soon + 1))
+like "with row, file, days and the rule, once" "$(last 4)" \
+    "10\.1\.4\.$pin = STRING: \"$T/partner\.pem\".*10\.1\.14\.$pin = INTEGER: (19|20)\b.*15\.18\.0 = STRING: .*add it, for \[domain d\.example\] and 1 rule more"
+check "after the change of the file" came 6 $((renewed + 1))
+pinned 300 19 >>"$T/partner.pem"
+check "the next one, that is added in time, too" came 6 $((renewed + 2))
+check "and all is well" wait_for 10 eval '[ "$(snmp_get $OBJ.10.1.15.$pin)" = 2 ]'
+mv "$T/partner.pem" "$T/keep.pem"
+check "pins that are not there are told of" came 7 $((unusable + 1))
+like "with what to do" "$(last 7)" "10\.1\.15\.$pin = INTEGER: 7\b.*partner\.pem: there is no such file"
+mv "$T/keep.pem" "$T/partner.pem"
+check "and that they are again" came 6 $((renewed + 3))
+settings offer
+check "their row goes with the rules" wait_for 10 eval '[ -z "$(row)" ]'
+
 # ---- the clock ----
 lib=$(ls /usr/lib/*/faketime/libfaketime.so.1 2>/dev/null | head -n 1)
 if [ -n "$lib" ]; then
@@ -344,6 +384,20 @@ if [ -n "$lib" ]; then
 	sleep 3
 	clock '+41 days'
 	check "what a clock far ahead had told is told when it is so" came 5 $((ended + 2))
+	clock now
+	valid 400
+	pinned 40 >"$T/partner.pem"
+	settings offer "$pins"
+	check "pins of a file are read" wait_for 10 known
+	soon=$(traps 4) ended=$(traps 5)
+	clock '+34 days'
+	check "their last week is told" came 4 $((soon + 1))
+	clock '+35 days'
+	check "daily" came 4 $((soon + 2))
+	clock '+41 days'
+	check "and that they have ended" came 5 $((ended + 1))
+	like "with their row" "$(last 5)" "10\.1\.4\.$pin = STRING: \"$T/partner\.pem\".*CN=partner.example in .* has ended: get the next one"
+	settings offer
 	stop agent
 	renewed=$(traps 6)
 	valid 300
