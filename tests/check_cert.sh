@@ -787,6 +787,26 @@ printf '[listener 192.0.2.1:25]\nverifies = yes\nca = e\n[listener 192.0.2.2:25]
 try "check: OpenSMTPD looks at no CRL" 0 "tlsward.ini:$(sed -n '/good.crl/=' "$INI"): warning: \[ca e\]: OpenSMTPD cannot check its crl, so at \[listener 192.0.2.1:25\], which verifies, .*451" check
 unlike "check: nor is it told of listeners that do not verify" "$out" '192.0.2.2'
 
+# Pins: a file once, by the first rule that names it; one that is followed there is fine.
+fresh
+cp "$P/soon.pem" "$P/soon-before.pem"
+issue soon soon.example.org inter2 leaf "$(date -u -d '+3 days' +%Y%m%d000000Z)"
+cat "$P/soon-before.pem" "$P/soon.pem" >"$P/followed.pem"
+printf '[peer a.example]\ncerts = %s\n[peer b.example]\ncerts = %s\n[peer c.example]\ncerts = %s\n[domain d.example]\ncerts = %s\n[peer e.example]\ncerts = %s\n' \
+    "$P/expired.pem" "$P/soon-before.pem" "$P/expired.pem" "$P/followed.pem" "$P/gone.pem" >>"$INI"
+try "check: a pinned certificate that has expired, once" 0 \
+    "tlsward.ini:$(sed -n '/expired.pem/{=;q}' "$INI"): warning: \[peer a.example\] and 1 rule more: /.*expired.pem: expired on 2021-01-01; get the next one from the sender and add it$" check
+like "check: one that will" "$out" \
+    "tlsward.ini:$(sed -n '/soon-before/=' "$INI"): warning: \[peer b.example\]: /.*soon-before.pem: expires in [45] days; get the next one"
+like "check: a file of pins that is gone" "$out" \
+    "tlsward.ini:$(sed -n '/gone.pem/=' "$INI"): warning: \[peer e.example\]: certs cannot be used: /.*gone.pem: there is no such file"
+unlike "check: nothing of one that is followed, nor twice of another" "$out" 'd\.example|c\.example'
+try "list: pins" 0 '^expiring +20[-0-9]+ +[45]  /.*soon-before.pem, \[peer b.example\]$' cert list
+like "list: with what to do" "$out" '^ +expired on 2021-01-01; get the next one from the sender and add it$'
+json "list --json: pins" '[(x["file"].split("/")[-1], x["state"], x["rules"], x["certificates"], x["used_by"][0]["rule"]) for x in j["pins"]]' \
+    "[('expired.pem', 'expired', 2, 1, '[peer a.example]'), ('followed.pem', 'ok', 1, 2, '[domain d.example]'), ('gone.pem', 'unreadable', 1, 0, '[peer e.example]'), ('soon-before.pem', 'expiring', 1, 1, '[peer b.example]')]" cert list --json
+mv "$P/soon-before.pem" "$P/soon.pem"
+
 # ---- the hook ----
 
 HOOK="$TOP/conf/renew-hook.sh"
