@@ -227,6 +227,8 @@ count_row(struct counters *c, uint32_t n, const struct facts *f, const struct ve
 	switch (v->action) {
 	case ACT_REPORT:
 		add(&counters_reasons(c, n)->would[reason]);
+		if (reason == REASON_TLS_REFUSED)	/* a STARTTLS: its mail comes yet */
+			break;
 		/* FALLTHROUGH */
 	case ACT_ACCEPT:
 		add(&r->accepted[f->tls == TLS_NONE ? COUNT_CLEAR : COUNT_TLS]);

@@ -23,7 +23,7 @@
 enum { COUNT_CLEAR, COUNT_TLS, COUNT_VERIFIED, COUNT_FIXED };
 /*
  * CLEAR and TLS are disjoint and add up to what was accepted (would-refusals
- * included: they are accepted too); VERIFIED is the part of TLS that had a
+ * included: they are accepted too, but for a STARTTLS, which is no mail); VERIFIED is the part of TLS that had a
  * trusted certificate.
  */
 struct count {

@@ -227,8 +227,8 @@ def judge_counters(run, records, fits):
         for figure in "clear", "tls", "refused", "would_refuse":
             key = (row["section"], row["name"], figure)
             n = row[figure]
-            if figure == "refused":	# STARTTLS is the agent's too, it looks at listeners
-                n -= row["refused_by_reason"].get("tls-refused", 0)
+            if figure in ("refused", "would_refuse"):	# STARTTLS is the agent's too, it looks at listeners
+                n -= row[figure + "_by_reason"].get("tls-refused", 0)
             seen.add(key)
             if not least[key] <= n <= most[key]:
                 wrong.append("%s %s %s: %d, not %d to %d" % (key + (n, least[key], most[key])))

@@ -286,13 +286,19 @@ what_is_counted_where(void **state)
 	counters_add(c, settings, &f, &v, 104);
 	v.counted = true;
 	counters_add(NULL, settings, &f, &v, 105);
+	/* a STARTTLS that would have been refused is no mail in clear */
+	f.tls = TLS_NONE;
+	v.action = ACT_REPORT;
+	v.reason = REASON_TLS_REFUSED;
+	counters_add(c, settings, &f, &v, 106);
 
 	assert_true(counters_get(c, SEC_PEER, "partner.example", &sum));
 	assert_int_equal(sum.accepted[COUNT_CLEAR], 0);
 	assert_int_equal(sum.accepted[COUNT_TLS], 2);
 	assert_int_equal(sum.accepted[COUNT_VERIFIED], 2);
 	assert_int_equal(sum.would[REASON_CERT_NAME], 1);
-	assert_int_equal(count_sum(sum.would), 1);
+	assert_int_equal(sum.would[REASON_TLS_REFUSED], 1);
+	assert_int_equal(count_sum(sum.would), 2);
 	assert_int_equal(sum.refused[REASON_CERT_NAME], 1);
 	assert_int_equal(sum.refused[REASON_CERT_UNKNOWN], 1);
 	assert_int_equal(count_sum(sum.refused), 2);
