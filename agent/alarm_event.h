@@ -39,7 +39,8 @@ enum changer { BY_UNKNOWN, BY_SNMP, BY_COMMAND, BY_EDITOR };
 
 /*
  * `section` and `name` are those of the rule, certificate or listener that it is
- * about.  (SEC_PINS: a file of pins, by the name that pinned.h gives it.)  Of the other fields each kind has its own; the rest are 0.
+ * about; SEC_PINS: a file of pins, by the name that pinned.h gives it.  Of the other
+ * fields each kind has its own; the rest are 0.
  */
 struct event {
 	uint32_t number;		/* from 1, in the order of their coming */

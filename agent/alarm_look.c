@@ -45,8 +45,7 @@ carry_rates(struct alarms *a, size_t k, const struct settings *before)
 			rate[i] = a->rate[k][old - first];
 			if (on && rate[i].muted)
 				rate[i].told = rate[i].muted = false;
-		}
-		else if (a->counters != NULL) {
+		} else if (a->counters != NULL) {
 			rate[i].last = rate[i].top = refused_ever(a, section, name);
 			rate[i].based = true;
 			rate[i].told = memory_rate(&a->memory, section, name);

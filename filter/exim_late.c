@@ -24,19 +24,21 @@
 
 /* ---- the parser, of exim_tlsward_read.so ---- */
 
+/* The daemon tries again as often as hold.c has it read: an upgrade may just be at work. */
 static const struct read_calls *
 parser(void)
 {
 	static const struct read_calls *calls;
-	static pid_t tried;
+	static pid_t said;
 	char why[500];
 
-	if (calls != NULL || tried == getpid())
+	if (calls != NULL)
 		return calls;
-	tried = getpid();
 	calls = exim_object(READ_CALLS_FILE, READ_CALLS_SYMBOL, why, sizeof(why));
-	if (calls == NULL)
+	if (calls == NULL && said != getpid()) {
+		said = getpid();
 		exim_say(why);
+	}
 	return calls;
 }
 

@@ -54,7 +54,26 @@ rm -f "$COMPILED"
 is "nor without the module's part for that" "$(call a@x.example | verdicts)" '0 defer'
 echo garbage >"$T/bin/exim_tlsward_read.so"
 is "nor with another in its place" "$(call a@x.example | verdicts)" '0 defer'
-mv "$T/bin/away" "$T/bin/exim_tlsward_read.so"
+cat >"$T/daemon.py" <<'END'
+"""Exim's daemon: looks at its settings, and again when the module's part for that is back."""
+import ctypes, os, sys, time
+module, ini, back, part = ctypes.CDLL(sys.argv[1]), sys.argv[2].encode(), sys.argv[3], sys.argv[4]
+def call(function, *args):
+    answer = ctypes.c_char_p()
+    function(ctypes.byref(answer), len(args), (ctypes.c_char_p * 6)(*args))
+    return answer.value.decode()
+def verdict():
+    call(module.tlsward_preload, ini, b"0")
+    return call(module.tlsward_mail, ini, b"192.0.2.1|25|198.51.100.7|n|client.example", b"|0|0|", b"", b"a@x.example")
+print(verdict())
+os.rename(back, part)
+until = time.monotonic() + 10
+while (said := verdict()) != "accept" and time.monotonic() < until:
+    time.sleep(0.05)
+print(said)
+END
+is "a daemon goes on when it is there again" \
+    "$(python3 "$T/daemon.py" "$MODULE" "$INI" "$T/bin/away" "$T/bin/exim_tlsward_read.so" | xargs)" 'defer accept'
 
 # A file that has been left alone for a while is read for good, a small one too.
 compiled() { call a@x.example; [ -e "$COMPILED" ]; }
